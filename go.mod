@@ -1,0 +1,3 @@
+module github.com/stilelock/stile
+
+go 1.25.0
