@@ -31,7 +31,8 @@ type Driver interface {
 	// When the call returns an error, the attempt is withdrawn, or the error
 	// is an [ErrAmbiguous] and the caller withdraws it with Release. An
 	// attempt that nobody asks after any more is dropped by the store after a
-	// bounded time.
+	// bounded time. If another call withdraws the attempt with Release, the
+	// error is an [ErrLost].
 	Acquire(ctx context.Context, req Request) (Grant, error)
 
 	// Renew lets the lease live for ttl from now, on the store's clock. It

@@ -1,0 +1,213 @@
+package stile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stilelock/stile/driver"
+)
+
+const (
+	// renewAt is the part of the TTL after which a lease is renewed, and
+	// tryFor the part that one try may take, so that one lost packet is not a
+	// lost lease.
+	renewAt = 3
+	tryFor  = 5
+	// retryPart is the part of the TTL between a failed try and the next.
+	retryPart = 20
+	// longestSleep bounds a timer, because Go's timers stand still while the
+	// machine is suspended and the clock of leases does not.
+	longestSleep = time.Second
+)
+
+// margin is what a deadline stays before the store's: the drift of two clocks
+// over the TTL, and the time it takes to act on a timer.
+func margin(ttl time.Duration) time.Duration { return ttl/100 + 2*time.Millisecond }
+
+// A renewal is one try to renew.
+type renewal struct {
+	sent driver.Instant
+	ttl  time.Duration
+	err  error
+}
+
+// adopt makes a lease of a grant and starts to keep it.
+func (l *Locker) adopt(ctx context.Context, p *plan, grant driver.Grant, waited time.Duration) (*Lease, error) {
+	lease := l.newLease(ctx, p, grant, waited)
+	if lease.remaining() <= 0 {
+		// The answer took longer than the lease lives: only the store can say
+		// whether it is still ours.
+		if renewed := lease.renew(l.base, lease.nextTTL()); renewed.err != nil || !lease.renewed(renewed) {
+			lease.cancel(ErrLost)
+			l.withdraw(ctx, lease.hold)
+			return nil, fmt.Errorf("%w: the grant arrived after its TTL of %v", ErrUnavailable, lease.hold.TTL)
+		}
+	}
+	return lease, lease.keep(grant.From)
+}
+
+func (l *Locker) newLease(ctx context.Context, p *plan, grant driver.Grant, waited time.Duration) *Lease {
+	lease := &Lease{
+		locker: l, hold: p.hold(), mode: p.req.Mode, limit: p.req.Limit, owner: p.req.Owner,
+		waited: waited, since: grant.From, nudged: make(chan struct{}, 1),
+	}
+	lease.hold.Token = grant.Token
+	if grant.TTL != 0 {
+		lease.hold.TTL = grant.TTL
+	}
+	if p.maxHold > 0 {
+		lease.last = grant.From.Add(p.maxHold)
+	}
+	lease.ctx, lease.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	lease.moveDeadline(grant.From, lease.hold.TTL)
+	return lease
+}
+
+// moveDeadline sets the deadline for a TTL that the store counts from a moment
+// not before sent. A lease that is over stays so.
+func (l *Lease) moveDeadline(sent driver.Instant, ttl time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return false
+	}
+	deadline := sent.Add(ttl - margin(ttl))
+	if l.last != 0 {
+		deadline = min(deadline, l.last)
+	}
+	l.deadline = max(l.deadline, deadline)
+	return true
+}
+
+// keep starts the keeper. On a closed locker it ends the lease.
+func (l *Lease) keep(from driver.Instant) error {
+	stopNudges := func() {}
+	if nudger, can := l.locker.driver.(driver.Nudger); can {
+		stopNudges = nudger.Nudge(l.hold, l.nudge)
+	}
+	locker := l.locker
+	locker.mu.Lock()
+	started := !locker.closed
+	if started {
+		locker.leases[l] = struct{}{}
+		locker.work.Go(func() {
+			defer stopNudges()
+			l.keeper(from)
+			locker.mu.Lock()
+			delete(locker.leases, l)
+			locker.mu.Unlock()
+		})
+	}
+	locker.mu.Unlock()
+	if !started {
+		stopNudges()
+		l.end(ErrClosed)
+		return ErrClosed
+	}
+	return nil
+}
+
+func (l *Lease) nudge() {
+	select {
+	case l.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// keeper renews until the lease is over. It alone decides that the deadline
+// has passed, by the clock and not by any answer: a renewal that hangs does
+// not hold it up.
+func (l *Lease) keeper(from driver.Instant) {
+	clock := l.locker.config.Clock
+	tries, cancelTries := context.WithCancel(l.locker.base)
+	defer cancelTries()
+	answers := make(chan renewal, 1) // One renewal at a time, so its answer never blocks.
+	underWay, asked := false, false  // asked: a nudge wants an answer, whatever the deadline
+	next := from.Add(l.hold.TTL / renewAt)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := clock()
+		left := l.remaining()
+		if left <= 0 {
+			l.end(l.overdue())
+		}
+		if l.ctx.Err() != nil {
+			return
+		}
+		nap := min(left, longestSleep)
+		switch ttl := l.nextTTL(); {
+		case underWay, ttl <= 0:
+		case !asked && l.isLast(now, ttl):
+			// No renewal can move the deadline any more.
+		case asked, now >= next:
+			asked = false
+			underWay = l.locker.goWork(func() { answers <- l.renew(tries, ttl) })
+		default:
+			nap = min(nap, next.Sub(now))
+		}
+		timer.Reset(nap)
+		select {
+		case <-l.ctx.Done():
+			return
+		case <-timer.C:
+		case <-l.nudged:
+			asked = true
+		case answer := <-answers:
+			underWay = false
+			next = l.answered(answer)
+		}
+	}
+}
+
+// nextTTL is what a renewal asks for: the TTL, or what the maximum hold leaves
+// of it.
+func (l *Lease) nextTTL() time.Duration {
+	if l.last == 0 || !l.locker.can.Has(driver.CapTTL) {
+		return l.hold.TTL
+	}
+	return min(l.hold.TTL, l.last.Sub(l.locker.config.Clock()))
+}
+
+// isLast reports whether a renewal for ttl at now could not move the deadline.
+func (l *Lease) isLast(now driver.Instant, ttl time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last != 0 && (l.deadline >= l.last || now.Add(ttl-margin(ttl)) <= l.deadline)
+}
+
+// renew renews once.
+func (l *Lease) renew(ctx context.Context, ttl time.Duration) renewal {
+	ctx, cancel := context.WithTimeout(ctx, l.hold.TTL/tryFor)
+	defer cancel()
+	r := renewal{sent: l.locker.config.Clock(), ttl: ttl}
+	r.err = l.locker.driver.Renew(ctx, l.hold, ttl)
+	return r
+}
+
+// answered takes in the outcome of a try and says when the next is due.
+func (l *Lease) answered(r renewal) (next driver.Instant) {
+	switch {
+	case r.err == nil:
+		l.renewed(r)
+		return r.sent.Add(l.hold.TTL / renewAt)
+	case errors.Is(r.err, ErrLost):
+		l.end(fmt.Errorf("%w: the store does not know it any more: it expired or was broken", ErrLost))
+	default:
+		if l.ctx.Err() == nil {
+			l.observe(EventRenewFailed, r.err)
+		}
+	}
+	return l.locker.config.Clock().Add(l.hold.TTL / retryPart)
+}
+
+// renewed reports whether the renewal moved the lease's deadline into the future.
+func (l *Lease) renewed(r renewal) bool {
+	if !l.moveDeadline(r.sent, r.ttl) || l.remaining() <= 0 {
+		return false
+	}
+	l.observe(EventRenewed, nil)
+	return true
+}
