@@ -95,7 +95,7 @@ func TestEndOfTheContextAfterTheGrant(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if err := lease.Err(); err != nil {
 			t.Fatalf("lease after the end of the acquire's context: %v", err)
 		}
@@ -166,9 +166,9 @@ func TestReaperWithdrawsWhenTheNetworkIsBack(t *testing.T) {
 			t.Errorf("the caller was held up for %v", got)
 		}
 		w.net.set(gone, nil)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		w.net.set(nil, nil)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if state := w.state(t, "k"); len(state.Holders) != 0 {
 			t.Errorf("left behind: %+v", state.Holders)
 		}
@@ -187,7 +187,7 @@ func TestReaperIsBoundedAndTells(t *testing.T) {
 		if got := time.Since(start); got > 3*time.Second {
 			t.Errorf("the caller was held up for %v", got)
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		left, told := w.events.last(stile.EventLeftBehind)
 		if !told || left.ID != lease.ID() || w.events.count(stile.EventLeftBehind) != 1 {
 			t.Errorf("left behind was told as %+v", left)

@@ -54,7 +54,7 @@ func TestDoReportsALossThatWorkIgnored(t *testing.T) {
 		w := newWorld(t)
 		err := w.mine.Do(t.Context(), "k", &stile.Options{TTL: ttl}, func(context.Context, *stile.Lease) error {
 			w.net.set(refused, nil)
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			return nil
 		})
 		if !errors.Is(err, stile.ErrLost) {

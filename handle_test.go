@@ -16,7 +16,7 @@ func TestAttachTakesALeaseOver(t *testing.T) {
 		lease := w.acquire(t, "k", &stile.Options{TTL: ttl, Owner: "first"})
 		handle := lease.Handle()
 		w.net.set(refused, nil) // The first process is gone.
-		time.Sleep(ttl / 2)
+		<-time.After(ttl / 2)
 		taken, err := w.others.Attach(t.Context(), handle)
 		if err != nil {
 			t.Fatal(err)
@@ -24,7 +24,7 @@ func TestAttachTakesALeaseOver(t *testing.T) {
 		if taken.ID() != lease.ID() || taken.Token() != lease.Token() || taken.Key() != "k" || taken.Owner() != "first" {
 			t.Errorf("took over %v of %q with token %d, owner %q", taken.ID(), taken.Key(), taken.Token(), taken.Owner())
 		}
-		time.Sleep(10 * ttl)
+		<-time.After(10 * ttl)
 		if err := taken.Err(); err != nil {
 			t.Errorf("the lease that was taken over: %v", err)
 		}
@@ -39,7 +39,7 @@ func TestAttachKeepsTheMaximumHold(t *testing.T) {
 		w := newWorld(t)
 		start := time.Now()
 		lease := w.acquire(t, "k", &stile.Options{TTL: ttl, MaxHold: time.Minute})
-		time.Sleep(30 * time.Second)
+		<-time.After(30 * time.Second)
 		taken, err := w.others.Attach(t.Context(), lease.Handle())
 		if err != nil {
 			t.Fatal(err)

@@ -22,7 +22,7 @@ func TestLeaseIsKeptFarBeyondItsTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		lease := w.acquire(t, "k", &stile.Options{TTL: ttl})
-		time.Sleep(100 * ttl)
+		<-time.After(100 * ttl)
 		if err := lease.Err(); err != nil {
 			t.Fatalf("lease after 100 TTLs: %v", err)
 		}
@@ -45,7 +45,7 @@ func TestHolderIsToldBeforeTheNextIsGranted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				lease := w.acquire(t, "k", &stile.Options{TTL: ttl})
-				time.Sleep(ttl) // Some renewals go through.
+				<-time.After(ttl) // Some renewals go through.
 				renewed, _ := w.events.last(stile.EventRenewed)
 				start := time.Now()
 				w.net.set(fault, nil)
@@ -82,7 +82,7 @@ func TestDeadlineCountsFromTheSend(t *testing.T) {
 		w := newWorld(t)
 		const slow = 3 * time.Second
 		w.net.set(nil, func(context.Context, string) error {
-			time.Sleep(slow) // The store has granted; its answer travels.
+			<-time.After(slow) // The store has granted; its answer travels.
 			return nil
 		})
 		lease := w.acquire(t, "k", &stile.Options{TTL: ttl})
@@ -120,7 +120,7 @@ func TestGrantThatArrivesAfterItsTTLIsProvedOrGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.net.set(nil, only("acquire", 1, func(context.Context, string) error {
-			time.Sleep(2 * ttl)
+			<-time.After(2 * ttl)
 			return nil
 		}))
 		lease, err := w.mine.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
@@ -138,7 +138,7 @@ func TestOneFailedRenewalIsNoLoss(t *testing.T) {
 		w := newWorld(t)
 		lease := w.acquire(t, "k", &stile.Options{TTL: ttl})
 		w.net.set(only("renew", 2, gone), nil)
-		time.Sleep(5 * ttl)
+		<-time.After(5 * ttl)
 		if err := lease.Err(); err != nil {
 			t.Fatalf("lease: %v", err)
 		}
@@ -234,9 +234,9 @@ func TestMaxHoldEndsTheLease(t *testing.T) {
 // A machine that was suspended: timers stood still, the clock did not.
 func TestLossDuringASuspendIsSeenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		real := bubbleClock()
+		steady := bubbleClock()
 		var jump atomic.Int64
-		clock := func() driver.Instant { return real().Add(time.Duration(jump.Load())) }
+		clock := func() driver.Instant { return steady().Add(time.Duration(jump.Load())) }
 		locks := stile.New(memlock.New(&memlock.Options{Clock: clock}), &stile.Config{Clock: clock})
 		defer func() { _ = locks.Close() }()
 		lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
@@ -259,9 +259,9 @@ func TestLossDuringASuspendIsSeenAtOnce(t *testing.T) {
 // The same, seen by a caller who looks before any timer has fired.
 func TestErrLooksAtTheClockItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		real := bubbleClock()
+		steady := bubbleClock()
 		var jump atomic.Int64
-		clock := func() driver.Instant { return real().Add(time.Duration(jump.Load())) }
+		clock := func() driver.Instant { return steady().Add(time.Duration(jump.Load())) }
 		locks := stile.New(memlock.New(&memlock.Options{Clock: clock}), &stile.Config{Clock: clock})
 		defer func() { _ = locks.Close() }()
 		lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})

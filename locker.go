@@ -45,7 +45,7 @@ func Open(ctx context.Context, storeURL string) (*Locker, error) {
 
 // New returns a locker over a driver, which it closes when it is closed.
 func New(d driver.Driver, config *Config) *Locker {
-	base, stop := context.WithCancel(context.Background()) // Ends with Close.
+	base, stop := context.WithCancel(context.Background()) //nolint:forbidigo // It ends with Close, not with a call.
 	return &Locker{
 		driver: d,
 		can:    d.Capabilities(),

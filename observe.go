@@ -83,5 +83,5 @@ func (l *Locker) observe(e Event) {
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	// A record is about a lease, not about the request that happened to log it.
-	l.config.Logger.LogAttrs(context.Background(), level, "stile: "+string(e.Kind), attrs...)
+	l.config.Logger.LogAttrs(context.Background(), level, "stile: "+string(e.Kind), attrs...) //nolint:forbidigo // A record is about a lease, not about the request that happened to log it.
 }

@@ -31,7 +31,7 @@ func TestObserverSeesTheLifeOfALease(t *testing.T) {
 		if acquired.Token != lease.Token() || acquired.Waited != time.Minute || acquired.Remaining != deadlineOf {
 			t.Errorf("acquired: %+v", acquired)
 		}
-		time.Sleep(ttl)
+		<-time.After(ttl)
 		_ = lease.Release(t.Context())
 		released, _ := w.events.last(stile.EventReleased)
 		if released.Held != ttl || released.Err != nil || released.ID != lease.ID() {

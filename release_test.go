@@ -86,7 +86,7 @@ func TestReleaseAfterLossTouchesNobody(t *testing.T) {
 		if err := lease.Release(t.Context()); !errors.Is(err, stile.ErrLost) {
 			t.Errorf("release: %v, want lost", err)
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if err := next.Err(); err != nil {
 			t.Errorf("the next one's lease: %v", err)
 		}

@@ -44,6 +44,8 @@ type Ended string
 const (
 	// EndedReleased: its holder released it before the minimum hold was over.
 	EndedReleased Ended = "released"
+	// EndedExpired: it ran out, and its minimum hold is not over.
+	EndedExpired Ended = "expired"
 	// EndedBroken: an operator broke it, and its holder has not said yet that
 	// it stopped.
 	EndedBroken Ended = "broken"

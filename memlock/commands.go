@@ -1,6 +1,7 @@
 package memlock
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,9 +57,9 @@ func (s *store) leaveLine(req *driver.Request, w *waiter) bool {
 	return true
 }
 
-func (s *store) renew(name string, id driver.LeaseID, ttl time.Duration) error {
-	return s.command(name, func(view lockqueue.View, now lockqueue.Now) (lockqueue.Result, error) {
-		return lockqueue.Renew(view, now, id, lockqueue.FromDuration(ttl))
+func (s *store) renew(h driver.Hold, ttl time.Duration) error {
+	return s.command(h.Key, func(view lockqueue.View, now lockqueue.Now) (lockqueue.Result, error) {
+		return lockqueue.Renew(view, now, h.ID, h.Token, lockqueue.FromDuration(ttl))
 	})
 }
 
@@ -139,7 +140,9 @@ func describe(name string, view *lockqueue.Memory, now lockqueue.Now) driver.Sta
 	holders, _ := view.Holders(record.Held)
 	for i := range holders {
 		if holders[i].Live(now) {
-			state.Holders = append(state.Holders, holders[i].Holder(now))
+			holder := holders[i].Holder(now)
+			holder.Metadata = maps.Clone(holder.Metadata) // The reader may change its copy.
+			state.Holders = append(state.Holders, holder)
 		}
 	}
 	for _, waiting := range view.Line() {

@@ -116,7 +116,7 @@ func (d *Driver) Renew(ctx context.Context, h driver.Hold, ttl time.Duration) er
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
-	return d.store.renew(h.Key, h.ID, ttl)
+	return d.store.renew(h, ttl)
 }
 
 // Release implements [driver.Driver].

@@ -145,7 +145,7 @@ func (s *store) retire(key *keyState, now lockqueue.Now) {
 	for oldest := s.idle.Front(); oldest != nil; oldest = s.idle.Front() {
 		old := oldest.Value.(*keyState)
 		record, _ := old.view.Key()
-		if record.Used+s.retention > now.Lease {
+		if !record.Forgettable(now, s.retention) {
 			return
 		}
 		s.idle.Remove(oldest)

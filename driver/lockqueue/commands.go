@@ -2,6 +2,7 @@ package lockqueue
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/stilelock/stile/driver"
 )
@@ -20,7 +21,7 @@ type Attempt struct {
 	// NoWait refuses instead of standing in line.
 	NoWait bool
 	// WaiterTTL is how long the attempt keeps its place in line without being
-	// sent again.
+	// sent again; more than 0.
 	WaiterTTL Micros
 	// Addr is kept with the entry for the driver.
 	Addr string
@@ -44,10 +45,12 @@ func NewAttempt(req *driver.Request) Attempt {
 
 // Acquire grants the attempt, lets it stand in line, or refuses it. Sent again
 // with the same id it finds the attempt where it is: a waiter keeps its place
-// for another WaiterTTL, a lease its token for another TTL; a lease that was
-// released or broken is Lost.
+// for another WaiterTTL, a lease its token for at least another TTL; a lease
+// that was released or broken, or that ran out and is kept by its minimum hold,
+// is Lost. The sender counts as reachable: its answer tells it.
 func Acquire(view View, now Now, a *Attempt) (Result, error) {
-	return run(view, now, func(c *command) error {
+	c := command{view: view, now: now, asking: a.ID}
+	return c.run(func() error {
 		e, found, err := c.entry(a.ID)
 		switch {
 		case err != nil:
@@ -87,7 +90,9 @@ func (c *command) acquireAgain(e Entry, a *Attempt) error {
 	switch {
 	case e.live(c.now):
 		e.TTL = a.TTL
-		e.Expires = c.now.Lease + a.TTL
+		// Never shorter: a copy of the request may arrive late, after the holder
+		// has renewed for longer.
+		e.Expires = max(e.Expires, c.now.Lease+a.TTL)
 		c.forget(e.ID)
 		c.res.Status, c.res.Entry = Granted, e
 		return c.put(e)
@@ -111,12 +116,13 @@ func (c *command) acquireAgain(e Entry, a *Attempt) error {
 
 // forget takes the sender out of those to be told: its answer tells it.
 func (c *command) forget(id driver.LeaseID) {
-	for i := range c.res.Woken {
-		if c.res.Woken[i].ID == id {
-			c.res.Woken = append(c.res.Woken[:i], c.res.Woken[i+1:]...)
-			return
-		}
-	}
+	c.res.Woken = slices.DeleteFunc(c.res.Woken, func(e Entry) bool { return e.ID == id })
+}
+
+// isNew reports whether this very command has granted the attempt. When it was
+// sent there was no such lease, and the holder has yet to be told of it.
+func (c *command) isNew(id driver.LeaseID) bool {
+	return slices.ContainsFunc(c.res.Woken, func(e Entry) bool { return e.ID == id })
 }
 
 func (c *command) refuse() error {
@@ -128,14 +134,17 @@ func (c *command) refuse() error {
 	return nil
 }
 
-// Renew lets a lease live for ttl from now.
-func Renew(view View, now Now, id driver.LeaseID, ttl Micros) (Result, error) {
-	return run(view, now, func(c *command) error {
+// Renew lets the lease with that token live for ttl from now. Token 0 stands
+// for whatever token the lease has. An id that was granted again after its
+// lease had ended has another token, so the old lease stays Lost.
+func Renew(view View, now Now, id driver.LeaseID, token uint64, ttl Micros) (Result, error) {
+	c := command{view: view, now: now}
+	return c.run(func() error {
 		e, found, err := c.entry(id)
 		switch {
 		case err != nil:
 			return err
-		case !found || !e.live(c.now):
+		case !found || !e.live(c.now) || c.isNew(id) || token != 0 && token != e.Token:
 			c.res.Status = Lost
 			return nil
 		}
@@ -147,23 +156,31 @@ func Renew(view View, now Now, id driver.LeaseID, ttl Micros) (Result, error) {
 }
 
 // Release ends a lease, or withdraws a waiter. A lease whose minimum hold is
-// not over keeps the key until then. A lease that had been broken or had run
-// out ends too, and the status is Lost all the same.
+// not over keeps the key until then. A lease that had been broken ends too, and
+// the status is Lost all the same; so it is for one that ran out and is kept by
+// its minimum hold. A waiter is withdrawn before the key is settled: it is not
+// granted by its own withdrawal.
 func Release(view View, now Now, id driver.LeaseID) (Result, error) {
-	return run(view, now, func(c *command) error {
+	c := command{view: view, now: now, leaving: id}
+	return c.run(func() error {
 		e, found, err := c.entry(id)
 		switch {
 		case err != nil:
 			return err
+		case c.left.Seq != 0:
+			c.res.Entry = c.left
+			return nil
 		case !found:
 			c.res.Status = Lost
 			return nil
 		case e.Phase == Released:
 			return nil
-		case e.holds() && !e.live(c.now):
+		case e.Phase == Held && !e.live(c.now):
+			c.res.Status = Lost
+			return nil
+		case e.Phase == Broken:
 			c.res.Status = Lost
 		}
-		c.forget(id)
 		c.res.Entry = e
 		if e.Phase == Held && e.Since+e.MinHold > c.now.Lease {
 			e.Phase = Released
@@ -177,16 +194,16 @@ func Release(view View, now Now, id driver.LeaseID) (Result, error) {
 // until the holder releases or the lease expires. Either way the minimum hold
 // no longer counts. The status is Lost if id is not a lease of this key.
 func Break(view View, now Now, id driver.LeaseID, how driver.BreakHow) (Result, error) {
-	return run(view, now, func(c *command) error {
+	c := command{view: view, now: now}
+	return c.run(func() error {
 		e, found, err := c.entry(id)
 		switch {
 		case err != nil:
 			return err
-		case !found || !e.holds():
+		case !found || !e.holds() || c.isNew(id):
 			c.res.Status = Lost
 			return nil
 		}
-		c.forget(id)
 		c.res.Entry = e
 		// A released lease has nobody behind it whom the key must wait for.
 		if how == driver.BreakNow || e.Phase == Released || e.Expires <= c.now.Lease {
@@ -199,5 +216,6 @@ func Break(view View, now Now, id driver.LeaseID, how driver.BreakHow) (Result, 
 
 // Settle ends what has expired and lets the line move up.
 func Settle(view View, now Now) (Result, error) {
-	return run(view, now, func(*command) error { return nil })
+	c := command{view: view, now: now}
+	return c.run(func() error { return nil })
 }

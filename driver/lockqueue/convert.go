@@ -25,12 +25,13 @@ func (e *Entry) Holder(now Now) driver.Holder {
 		Since:   e.SinceWall.Time(),
 		Expires: (now.Wall + e.Until() - now.Lease).Time(),
 	}
-	switch e.Phase {
-	case Released:
+	switch {
+	case e.Phase == Released:
 		h.Ended = driver.EndedReleased
-	case Broken:
+	case e.Phase == Broken:
 		h.Ended = driver.EndedBroken
-	case Waiting, Held:
+	case !e.live(now):
+		h.Ended = driver.EndedExpired
 	}
 	return h
 }

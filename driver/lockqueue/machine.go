@@ -31,8 +31,9 @@ const maxListed = 8
 type Result struct {
 	// Status is how it went for the one who sent the command.
 	Status Status
-	// Entry is the attempt itself when Status is Granted or Queued, and the
-	// entry as it was before when a Release or a Break ended it.
+	// Entry is the attempt itself when Status is Granted or Queued, the lease
+	// when a Renew went well, and the entry as it was before when a Release or
+	// a Break ended it: a Release whose Entry is Waiting withdrew it.
 	Entry Entry
 	// Holders are the first few holders when Status is Busy.
 	Holders []Entry
@@ -41,7 +42,8 @@ type Result struct {
 	// Woken are the waiters that this command granted, other than its sender,
 	// in the order of their tokens. They are to be told.
 	Woken []Entry
-	// Due is when the key's next lease gives way by itself, if HasDue. Whoever
+	// Due is when the key next changes by itself, if HasDue: when a lease gives
+	// way, or when the first in line has let its waiter lease run out. Whoever
 	// waits should then run Settle.
 	Due    Micros
 	HasDue bool
@@ -57,37 +59,45 @@ type command struct {
 	key  Key
 	was  Key
 	res  Result
+	// asking is the sender of an Acquire.
+	asking driver.LeaseID
+	// leaving is the sender of a Release. left is its place in line, if it
+	// stood first when the key was settled.
+	leaving driver.LeaseID
+	left    Entry
+	// first is who stands first when the line has moved up, if anybody does.
+	first Entry
 }
 
 // run settles the key, applies step, lets the line move up again, and stores
 // the key's record if it has changed.
-func run(view View, now Now, step func(*command) error) (Result, error) {
-	key, err := view.Key()
+func (c *command) run(step func() error) (Result, error) {
+	key, err := c.view.Key()
 	if err != nil {
 		return Result{}, fmt.Errorf("read key: %w", err)
 	}
-	c := &command{view: view, now: now, key: key, was: key}
+	c.key, c.was = key, key
 	if err := c.settle(); err != nil {
 		return Result{}, err
 	}
-	if err := step(c); err != nil {
+	if err := step(); err != nil {
 		return Result{}, err
 	}
 	if err := c.advance(); err != nil {
 		return Result{}, err
 	}
 	if c.key != c.was {
-		c.key.Used = now.Lease
-		if err := view.SetKey(c.key); err != nil {
+		c.key.Used = c.now.Lease
+		if err := c.view.SetKey(c.key); err != nil {
 			return Result{}, fmt.Errorf("write key: %w", err)
 		}
 	}
 	if c.key.Held > 0 && c.key.Waiting > 0 {
-		next, err := view.NextDue()
+		next, err := c.view.NextDue()
 		if err != nil {
 			return Result{}, fmt.Errorf("read holders: %w", err)
 		}
-		c.res.Due, c.res.HasDue = next.Until(), true
+		c.res.Due, c.res.HasDue = min(next.Until(), c.first.Expires), true
 	}
 	return c.res, nil
 }
@@ -117,26 +127,25 @@ func (c *command) advance() error {
 		if err != nil {
 			return fmt.Errorf("read line: %w", err)
 		}
-		if first.Expires <= c.now.Lease {
-			if err := c.remove(first); err != nil {
-				return err
+		if first.ID == c.leaving {
+			c.left = first
+		} else if first.Expires > c.now.Lease {
+			if !c.hasRoom(first.Mode) {
+				c.first = first
+				return nil
 			}
-			continue
-		}
-		if !c.hasRoom(first.Mode) {
-			return nil
-		}
-		if !c.view.Reachable(first) {
-			if err := c.remove(first); err != nil {
-				return err
+			if first.ID == c.asking || c.view.Reachable(first) {
+				granted, err := c.grant(first)
+				if err != nil {
+					return err
+				}
+				c.res.Woken = append(c.res.Woken, granted)
+				continue
 			}
-			continue
 		}
-		granted, err := c.grant(first)
-		if err != nil {
+		if err := c.remove(first); err != nil {
 			return err
 		}
-		c.res.Woken = append(c.res.Woken, granted)
 	}
 	return nil
 }

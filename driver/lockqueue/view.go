@@ -101,6 +101,16 @@ type Key struct {
 // idle key is worth keeping only for its last token.
 func (k *Key) Idle() bool { return k.Held == 0 && k.Waiting == 0 }
 
+// Forgettable reports whether a store may drop the key's record at now. It may
+// when the key has been idle for the retention time, and when the wall clock is
+// past the last token by as much; blocks of tokens can run ahead of the clock.
+// Then tokens still rise, unless the wall clock goes back by more than
+// retention. A store that forgets with a query of its own asks the same of
+// Held, Waiting, Used and LastToken.
+func (k *Key) Forgettable(now Now, retention Micros) bool {
+	return k.Idle() && k.Used+retention <= now.Lease && int64(k.LastToken) < int64(now.Wall-retention)
+}
+
 // A View gives the machine what it needs of one key, a few entries at a time,
 // so that a long line costs no more than a short one. It is used within one
 // transaction by one goroutine.
