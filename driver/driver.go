@@ -11,14 +11,19 @@ import (
 //
 // Errors are those of this package, wrapped around the store's own. A method
 // that fails because its context ended returns an error that matches the
-// context's error. After Close every method returns [ErrClosed].
+// context's error; a call whose context has ended before changes nothing. After
+// Close every method returns [ErrClosed]. What a method hands out is the
+// caller's: it shares nothing with the driver.
 type Driver interface {
 	// Acquire asks for a hold and returns when it is granted, when it is
-	// refused, or when ctx ends.
+	// refused, or when ctx ends. A request that [Request.Check] refuses is
+	// refused with that error, and a TTL beyond the store's own bounds with an
+	// [ErrInvalid].
 	//
 	//  1. If the store knows an attempt with req.ID that is granted, it is
 	//     returned again with the same token, and its TTL starts anew. If that
-	//     attempt waits, the call joins it at its place in line.
+	//     attempt waits, the call joins it at its place in line, and all calls
+	//     that wait for it return the one grant.
 	//  2. If others hold or wait for the key with another limit, the error is
 	//     a [*LimitError].
 	//  3. If nobody waits and mode and limit leave room, the store grants.
@@ -62,8 +67,9 @@ type Driver interface {
 	Capabilities() Capabilities
 
 	// Close lets go of the store. Calls that wait return [ErrClosed] and their
-	// attempts are withdrawn. Leases that are held stay in the store until
-	// they expire. Close is idempotent.
+	// attempts are withdrawn, as far as the store can be reached in bounded
+	// time. Leases that are held stay in the store until they expire. Close is
+	// idempotent.
 	Close() error
 }
 

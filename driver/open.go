@@ -49,15 +49,16 @@ func Schemes() []string {
 // are [ErrInvalid]. No error repeats the URL or its password.
 func Open(ctx context.Context, rawURL string) (Driver, error) {
 	scheme, _, found := strings.Cut(rawURL, ":")
-	if !found || scheme == "" {
+	scheme = strings.ToLower(scheme)
+	if !found || !isScheme(scheme) {
+		// It is not repeated: what stands there may be a password, as in PASSWORD@HOST:PORT.
 		return nil, fmt.Errorf("open store: %w: a store URL starts with a scheme and a colon; known schemes: %s", ErrInvalid, strings.Join(Schemes(), ", "))
 	}
-	scheme = strings.ToLower(scheme)
 	registry.RLock()
 	open := registry.openers[scheme]
 	registry.RUnlock()
 	if open == nil {
-		return nil, fmt.Errorf("open store: %w: no driver for scheme %q; known schemes: %s", ErrInvalid, printable(scheme), strings.Join(Schemes(), ", "))
+		return nil, fmt.Errorf("open store: %w: no driver for scheme %q; known schemes: %s", ErrInvalid, scheme, strings.Join(Schemes(), ", "))
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -84,15 +85,10 @@ func Open(ctx context.Context, rawURL string) (Driver, error) {
 	return d, nil
 }
 
-// printable shortens what may be a mistyped secret: only the characters that a
-// scheme can have, and not many.
-func printable(scheme string) string {
-	for i, r := range scheme {
-		if i >= 32 || !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789+-.", r) {
-			return scheme[:i] + "…"
-		}
-	}
-	return scheme
+// isScheme reports whether text could be the scheme of a store: a few letters
+// and digits, joined by plus, minus and dot.
+func isScheme(text string) bool {
+	return text != "" && len(text) <= 32 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
 // A Query reads the query of a store URL and remembers which keys its driver

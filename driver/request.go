@@ -77,7 +77,8 @@ type Grant struct {
 	// which the store counts the TTL. A driver whose request stood in line
 	// sets it to the reading taken before it sent the last request that was
 	// answered "still waiting", or to a better one if it knows the age of the
-	// lease. Zero: count from the call of Acquire, which is always safe.
+	// lease. Zero: count from the call of Acquire, which is always safe, but
+	// leaves nothing of the TTL to a request that waited for longer than that.
 	From Instant
 }
 

@@ -106,9 +106,9 @@ func (c *command) acquireAgain(e Entry, a *Attempt) error {
 		return c.refuse()
 	}
 	e.Expires = c.now.Lease + a.WaiterTTL
-	first, err := c.view.First()
+	first, err := c.firstInLine()
 	if err != nil {
-		return fmt.Errorf("read line: %w", err)
+		return err
 	}
 	c.res.Status, c.res.Entry, c.res.First = Queued, e, first.ID == e.ID
 	return c.put(e)

@@ -2,6 +2,7 @@ package lockqueue
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/stilelock/stile/driver"
@@ -18,10 +19,11 @@ func (m Micros) Duration() time.Duration { return time.Duration(m) * time.Micros
 // Time converts a reading of a wall clock.
 func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
 
-// Holder describes a holding entry for people.
+// Holder describes a holding entry for people. What it returns shares nothing
+// with the entry.
 func (e *Entry) Holder(now Now) driver.Holder {
 	h := driver.Holder{
-		ID: e.ID, Owner: e.Owner, Mode: e.Mode, Token: e.Token, Metadata: e.Metadata,
+		ID: e.ID, Owner: e.Owner, Mode: e.Mode, Token: e.Token, Metadata: maps.Clone(e.Metadata),
 		Since:   e.SinceWall.Time(),
 		Expires: (now.Wall + e.Until() - now.Lease).Time(),
 	}

@@ -65,8 +65,9 @@ type command struct {
 	// stood first when the key was settled.
 	leaving driver.LeaseID
 	left    Entry
-	// first is who stands first when the line has moved up, if anybody does.
-	first Entry
+	// first and next remember what the view last said, until it may say
+	// otherwise: each question is a query to some stores. The zero Entry: ask.
+	first, next Entry
 }
 
 // run settles the key, applies step, lets the line move up again, and stores
@@ -93,11 +94,15 @@ func (c *command) run(step func() error) (Result, error) {
 		}
 	}
 	if c.key.Held > 0 && c.key.Waiting > 0 {
-		next, err := c.view.NextDue()
+		next, err := c.nextDue()
 		if err != nil {
-			return Result{}, fmt.Errorf("read holders: %w", err)
+			return Result{}, err
 		}
-		c.res.Due, c.res.HasDue = min(next.Until(), c.first.Expires), true
+		first, err := c.firstInLine()
+		if err != nil {
+			return Result{}, err
+		}
+		c.res.Due, c.res.HasDue = min(next.Until(), first.Expires), true
 	}
 	return c.res, nil
 }
@@ -105,9 +110,9 @@ func (c *command) run(step func() error) (Result, error) {
 // settle ends the leases that have run out and lets the line move up.
 func (c *command) settle() error {
 	for c.key.Held > 0 {
-		next, err := c.view.NextDue()
+		next, err := c.nextDue()
 		if err != nil {
-			return fmt.Errorf("read holders: %w", err)
+			return err
 		}
 		if next.Until() > c.now.Lease {
 			break
@@ -123,15 +128,14 @@ func (c *command) settle() error {
 // drops the dead on the way.
 func (c *command) advance() error {
 	for c.key.Waiting > 0 {
-		first, err := c.view.First()
+		first, err := c.firstInLine()
 		if err != nil {
-			return fmt.Errorf("read line: %w", err)
+			return err
 		}
 		if first.ID == c.leaving {
 			c.left = first
 		} else if first.Expires > c.now.Lease {
 			if !c.hasRoom(first.Mode) {
-				c.first = first
 				return nil
 			}
 			if first.ID == c.asking || c.view.Reachable(first) {
@@ -179,6 +183,7 @@ func (c *command) grant(e Entry) (Entry, error) {
 }
 
 func (c *command) put(e Entry) error {
+	c.forgetAnswers(e)
 	if err := c.view.Put(e); err != nil {
 		return fmt.Errorf("write entry: %w", err)
 	}
@@ -186,6 +191,7 @@ func (c *command) put(e Entry) error {
 }
 
 func (c *command) remove(e Entry) error {
+	c.forgetAnswers(e)
 	if e.holds() {
 		c.key.Held--
 	} else {
@@ -195,6 +201,41 @@ func (c *command) remove(e Entry) error {
 		return fmt.Errorf("remove entry: %w", err)
 	}
 	return nil
+}
+
+// firstInLine returns who stands first. Somebody must wait.
+func (c *command) firstInLine() (Entry, error) {
+	if c.first.ID.IsZero() {
+		first, err := c.view.First()
+		if err != nil {
+			return Entry{}, fmt.Errorf("read line: %w", err)
+		}
+		c.first = first
+	}
+	return c.first, nil
+}
+
+// nextDue returns the holding entry that gives way first. Somebody must hold.
+func (c *command) nextDue() (Entry, error) {
+	if c.next.ID.IsZero() {
+		next, err := c.view.NextDue()
+		if err != nil {
+			return Entry{}, fmt.Errorf("read holders: %w", err)
+		}
+		c.next = next
+	}
+	return c.next, nil
+}
+
+// forgetAnswers is called before e is stored or removed. A newcomer in line is
+// not the first one, unless nobody was.
+func (c *command) forgetAnswers(e Entry) {
+	if e.holds() {
+		c.next = Entry{}
+	}
+	if e.ID == c.first.ID {
+		c.first = Entry{}
+	}
 }
 
 // entry looks an attempt up; an idle key has none.
