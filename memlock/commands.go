@@ -1,7 +1,6 @@
 package memlock
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -140,9 +139,7 @@ func describe(name string, view *lockqueue.Memory, now lockqueue.Now) driver.Sta
 	holders, _ := view.Holders(record.Held)
 	for i := range holders {
 		if holders[i].Live(now) {
-			holder := holders[i].Holder(now)
-			holder.Metadata = maps.Clone(holder.Metadata) // The reader may change its copy.
-			state.Holders = append(state.Holders, holder)
+			state.Holders = append(state.Holders, holders[i].Holder(now))
 		}
 	}
 	for _, waiting := range view.Line() {
