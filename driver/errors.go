@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
+	"unicode"
 )
 
 // The errors of a driver. Each is a promise about the store's state; callers
@@ -60,12 +60,28 @@ func (e *BusyError) Error() string {
 		return b.String()
 	}
 	h := e.Holders[0]
-	fmt.Fprintf(&b, ": held by %s since %s, until %s unless renewed (lease %s)",
-		h.Owner, h.Since.Format(time.DateTime), h.Expires.Format(time.DateTime), h.ID)
+	unless := "unless renewed"
+	if h.Ended != "" {
+		unless = "though " + string(h.Ended)
+	}
+	const form = "2006-01-02 15:04:05Z07:00" // With the zone: the reader may be in another.
+	fmt.Fprintf(&b, ": held by %s since %s, until %s %s (lease %s)",
+		printableOwner(h.Owner), h.Since.Format(form), h.Expires.Format(form), unless, h.ID)
 	if more := len(e.Holders) - 1; more > 0 {
 		fmt.Fprintf(&b, " and %d more", more)
 	}
 	return b.String()
+}
+
+// printableOwner keeps a label, which may hold anything, from acting on a
+// terminal or breaking a line of a log.
+func printableOwner(owner string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, owner)
 }
 
 // Is reports whether target is [ErrBusy].

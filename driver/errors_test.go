@@ -53,6 +53,8 @@ func TestTypedErrorsAreFoundWithAs(t *testing.T) {
 func TestErrorTexts(t *testing.T) {
 	since := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	holder := driver.Holder{ID: driver.LeaseID{0xab}, Owner: "host:12 backup", Since: since, Expires: since.Add(15 * time.Second)}
+	rude := holder
+	rude.Owner, rude.Ended = "a\n\x1b[31mb", driver.EndedReleased
 	for _, c := range []struct {
 		err  error
 		want string
@@ -60,7 +62,11 @@ func TestErrorTexts(t *testing.T) {
 		{&driver.BusyError{Key: "k"}, `key "k" is busy: others wait in line before it`},
 		{
 			&driver.BusyError{Key: "a\nb", Holders: []driver.Holder{holder}},
-			`key "a\nb" is busy: held by host:12 backup since 2026-03-04 05:06:07, until 2026-03-04 05:06:22 unless renewed (lease ab000000000000000000000000000000)`,
+			`key "a\nb" is busy: held by host:12 backup since 2026-03-04 05:06:07Z, until 2026-03-04 05:06:22Z unless renewed (lease ab000000000000000000000000000000)`,
+		},
+		{
+			&driver.BusyError{Key: "k", Holders: []driver.Holder{rude}},
+			`key "k" is busy: held by a��[31mb since 2026-03-04 05:06:07Z, until 2026-03-04 05:06:22Z though released (lease ab000000000000000000000000000000)`,
 		},
 		{&driver.LimitError{Key: "k", InUse: 2, Asked: 3}, `key "k" is in use with limit 2, not 3: use the same limit everywhere, or wait until the key is free`},
 		{driver.ErrAmbiguous, "outcome is unknown: store is unavailable"},
