@@ -26,7 +26,7 @@ var (
 	// ErrAmbiguous: the command was sent and its outcome is unknown. It may be
 	// repeated with the same attempt id. Every ErrAmbiguous is an
 	// ErrUnavailable too.
-	ErrAmbiguous = fmt.Errorf("outcome is unknown: %w", ErrUnavailable)
+	ErrAmbiguous error = &kindOf{"outcome is unknown", ErrUnavailable}
 	// ErrLimitMismatch: the key is in use with another limit. It comes as a
 	// [*LimitError].
 	ErrLimitMismatch = errors.New("limit differs from the one in use")
@@ -34,10 +34,20 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrInvalidKey: the key is empty, too long, not UTF-8, or holds a control
 	// character. Every ErrInvalidKey is an ErrInvalid too.
-	ErrInvalidKey = fmt.Errorf("invalid key: %w", ErrInvalid)
+	ErrInvalidKey error = &kindOf{"invalid key", ErrInvalid}
 	// ErrClosed: the driver, or the locker above it, was closed.
 	ErrClosed = errors.New("store is closed")
 )
+
+// A kindOf is an error that is a case of a more general one, which its text
+// need not repeat.
+type kindOf struct {
+	text    string
+	general error
+}
+
+func (e *kindOf) Error() string { return e.text }
+func (e *kindOf) Unwrap() error { return e.general }
 
 // A BusyError tells who holds a key that was refused. It matches [ErrBusy].
 type BusyError struct {

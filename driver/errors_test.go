@@ -69,7 +69,7 @@ func TestErrorTexts(t *testing.T) {
 			`key "k" is busy: held by a��[31mb since 2026-03-04 05:06:07Z, until 2026-03-04 05:06:22Z though released (lease ab000000000000000000000000000000)`,
 		},
 		{&driver.LimitError{Key: "k", InUse: 2, Asked: 3}, `key "k" is in use with limit 2, not 3: use the same limit everywhere, or wait until the key is free`},
-		{driver.ErrAmbiguous, "outcome is unknown: store is unavailable"},
+		{driver.ErrAmbiguous, "outcome is unknown"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
