@@ -21,7 +21,7 @@ import (
 )
 
 // withdrawTime bounds the withdrawal of an attempt whose context has ended.
-const withdrawTime = 300 * time.Millisecond
+const withdrawTime = time.Second
 
 var clients atomic.Int64
 

@@ -1,5 +1,5 @@
 // Package locktest is the conformance suite for drivers: what package driver
-// promises, as about a hundred cases that run against a real store.
+// promises, as about 150 cases that run against a real store.
 //
 // # Use
 //
@@ -30,16 +30,18 @@
 //	}
 //
 // Cases run in parallel, each on a store of its own; raise -test.parallel to
-// be done sooner, for most of the time is spent waiting for short TTLs.
+// be done sooner, for most of the time is spent waiting for short TTLs. For a
+// store that is reached by TCP, [Proxy] breaks the network. [CheckLeaks] is for a
+// driver's other tests too.
 //
 // # What it promises
 //
-// A case that a capability of driver.Capabilities.Lacks makes impossible is
-// skipped with the declared reason. A case that needs a [Hook] which the
-// harness does not have is skipped with the harness's reason. The last line of
-// the log counts both. For each capability a case of the group "declares" tries
-// the thing: an inability that is declared and in fact works is a failure, as
-// is one that is not declared. So is a hook that is missing without a reason.
+// A case that needs a capability which the driver declares to lack is skipped
+// with the declared reason, and a case that needs a [Hook] which the harness
+// does not have with the harness's reason; the last line of the log counts
+// both. For each capability a case of the group "declares" tries the thing: an
+// inability that is declared and in fact works is a failure, and so is one that
+// is not declared. A hook that is missing without a reason is a failure too.
 //
 // The suite calls a driver as package stile does: with contexts that end, and
 // with a Release in a bounded context of its own when an Acquire comes back
@@ -47,9 +49,8 @@
 //
 // # What it does not
 //
-// It shows faults; it does not prove that there are none. It uses real time
-// and bounds every wait; it asserts no span of time more exactly than the
-// drift margin of package stile (1 % of the TTL and 2 ms) to the early side and
-// Harness.Slack to the late side. It does not measure speed, and it
-// does not make a store lose data or its clock jump.
+// It shows faults; it does not prove that there are none. It uses real time and
+// bounds every wait. It allows a store to be early by the drift margin of
+// package stile (1 % of the TTL and 2 ms), and late by Harness.Slack. It does
+// not measure speed, make a store lose data, or set its clock.
 package locktest

@@ -30,7 +30,7 @@ func (p *process) freeze() (thaw func()) {
 	// process as long as it keeps its standard output open.
 	var status syscall.WaitStatus
 	_, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
-	for err == syscall.EINTR { //nolint:errorlint // A plain error number.
+	for err == syscall.EINTR {
 		_, err = syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
 	}
 	if err != nil || !status.Stopped() {

@@ -49,7 +49,7 @@ func (s *store) now() lockqueue.Now {
 	}
 	switch {
 	case s.has("early expiry"):
-		now.Lease += now.Lease / 2
+		now.Lease *= 3
 	case s.has("never expires", "keeps dead waiters"):
 		now.Lease = 1
 	}
@@ -133,7 +133,7 @@ func (s *store) arm(key string, in time.Duration) {
 		old.Stop()
 	}
 	if s.has("early expiry") {
-		in = in * 2 / 3
+		in /= 3
 	}
 	s.timers[key] = time.AfterFunc(in, func() {
 		s.mu.Lock()
