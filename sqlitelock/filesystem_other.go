@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package sqlitelock
+
+func checkFileSystem(string) error { return nil }
