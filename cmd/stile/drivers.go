@@ -1,0 +1,6 @@
+package main
+
+// The drivers that ship with the command.
+import (
+	_ "github.com/stilelock/stile/sqlitelock"
+)
