@@ -90,6 +90,8 @@ func TestIgnoredSignalsStayIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	bit := func(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
+	// The C library's own, which make hands on ignored to what it starts.
+	library := bit(32) | bit(33)
 	for trap, want := range map[string]uint64{
 		"":                      0,
 		"trap '' HUP;":          bit(unix.SIGHUP),
@@ -102,7 +104,7 @@ func TestIgnoredSignalsStayIgnored(t *testing.T) {
 		}
 		_, set, found := strings.Cut(string(out), "SigIgn:\t")
 		set, _, _ = strings.Cut(set, "\n")
-		if got, err := strconv.ParseUint(set, 16, 64); !found || err != nil || got != want {
+		if got, err := strconv.ParseUint(set, 16, 64); !found || err != nil || got&^library != want {
 			t.Errorf("%q: the command started with %q ignored, want %x", trap, set, want)
 		}
 	}
