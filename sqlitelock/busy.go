@@ -25,16 +25,13 @@ func newTurn(limit time.Duration) *turn {
 	return &turn{pause: shortestPause, deadline: time.Now().Add(limit), limit: limit}
 }
 
-// wait pauses, longer each time, and not quite as long as others do, so that
-// two processes do not stay in step. It fails when the turn has taken too long or ctx has ended.
+// wait pauses. It fails when the turn has taken too long or ctx has ended.
 func (t *turn) wait(ctx context.Context) error {
 	left := time.Until(t.deadline)
 	if left <= 0 {
 		return fmt.Errorf("wait %v for its turn: %w", t.limit, errBusy)
 	}
-	pause := t.pause/2 + rand.N(t.pause/2)
-	t.pause = min(2*t.pause, longestPause)
-	timer := time.NewTimer(min(pause, left))
+	timer := time.NewTimer(min(t.next(), left))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -42,6 +39,14 @@ func (t *turn) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// next returns the next pause: longer each time, and not quite as long as
+// others', so that two processes do not stay in step.
+func (t *turn) next() time.Duration {
+	pause := t.pause/2 + rand.N(t.pause/2)
+	t.pause = min(2*t.pause, longestPause)
+	return pause
 }
 
 // whileBusy repeats try until it succeeds, fails for another reason than that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/stilelock/stile/driver"
 	"github.com/stilelock/stile/driver/lockqueue"
@@ -22,6 +23,7 @@ type command struct {
 	breaks bool
 
 	state atomic.Int32
+	since time.Time // when it was sent
 	done  chan struct{}
 	// What came of it, once done is closed.
 	now    lockqueue.Now
@@ -40,7 +42,7 @@ const (
 // do runs a command and waits for its outcome. If it fails, sent reports
 // whether the command may have had an effect all the same.
 func (d *Driver) do(ctx context.Context, c *command) (sent bool, err error) {
-	c.done = make(chan struct{})
+	c.since, c.done = time.Now(), make(chan struct{})
 	select {
 	case d.queue <- c:
 		d.arrived.Add(1)

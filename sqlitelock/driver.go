@@ -26,6 +26,7 @@ type Driver struct {
 	db      *database
 	suspect bool // db is to be opened anew; of the writing goroutine
 
+	gate    *gate // to the file, for the writing goroutine
 	queue   chan *command
 	arrived atomic.Int64   // how many commands were ever put into queue, for tests
 	running sync.WaitGroup // the writing goroutine
@@ -130,6 +131,9 @@ func (d *Driver) Close() error {
 	d.running.Wait()
 	d.watching.Wait()
 	d.post.close()
+	if first {
+		d.gate.close()
+	}
 	d.dbMu.Lock()
 	defer d.dbMu.Unlock()
 	d.db.close()

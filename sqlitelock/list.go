@@ -88,12 +88,12 @@ func (db *database) listSome(now lockqueue.Now, prefix, from string, inclusive b
 		return nil, "", err
 	}
 	defer tx.Rollback() // It has only read.
-	keys, last, err := keysInUse(tx, prefix, from, inclusive)
+	keys, last, err := db.keysInUse(tx, prefix, from, inclusive)
 	if err != nil {
 		return nil, "", err
 	}
 	for _, key := range keys {
-		state, err := readState(tx, now, key)
+		state, err := db.readState(tx, now, key)
 		if err != nil {
 			return nil, "", err
 		}
@@ -106,12 +106,12 @@ func (db *database) listSome(now lockqueue.Now, prefix, from string, inclusive b
 
 // keysInUse returns the next keys that somebody holds or waits for, in byte
 // order. last is where to go on, empty at the end.
-func keysInUse(tx *sql.Tx, prefix, from string, inclusive bool) (keys []string, last string, err error) {
-	query := "SELECT key, held + waiting FROM keys WHERE key > ? ORDER BY key LIMIT ?"
+func (db *database) keysInUse(tx *sql.Tx, prefix, from string, inclusive bool) (keys []string, last string, err error) {
+	query := db.listAfter
 	if inclusive {
-		query = "SELECT key, held + waiting FROM keys WHERE key >= ? ORDER BY key LIMIT ?"
+		query = db.listFrom
 	}
-	rows, err := tx.QueryContext(whole, query, from, listKeys)
+	rows, err := tx.StmtContext(whole, query).QueryContext(whole, from, listKeys)
 	if err != nil {
 		return nil, "", err
 	}
@@ -136,9 +136,9 @@ func keysInUse(tx *sql.Tx, prefix, from string, inclusive bool) (keys []string, 
 }
 
 // readState reads what is alive of one key.
-func readState(tx *sql.Tx, now lockqueue.Now, key string) (driver.State, error) {
+func (db *database) readState(tx *sql.Tx, now lockqueue.Now, key string) (driver.State, error) {
 	state := driver.State{Key: key, Holders: []driver.Holder{}, Waiters: []driver.Waiter{}}
-	row, err := scanKey(tx.QueryRowContext(whole, "SELECT "+keyColumns+" FROM keys WHERE key = ?", key).Scan)
+	row, err := scanKey(tx.StmtContext(whole, db.lookKey).QueryRowContext(whole, key).Scan)
 	if err != nil {
 		return state, err
 	}
@@ -146,7 +146,7 @@ func readState(tx *sql.Tx, now lockqueue.Now, key string) (driver.State, error) 
 	if row.sole != nil && row.sole.Live(now) {
 		state.Holders = append(state.Holders, row.sole.Holder(now))
 	}
-	rows, err := tx.QueryContext(whole, "SELECT "+entryColumns+" FROM entries WHERE key = ? ORDER BY waits, place", key)
+	rows, err := tx.StmtContext(whole, db.listEntries).QueryContext(whole, key)
 	if err != nil {
 		return state, err
 	}

@@ -132,6 +132,7 @@ func start(db *database, options Options) *Driver {
 		retention: lockqueue.FromDuration(options.Retention),
 		waiterTTL: lockqueue.FromDuration(options.timing.waiterTTL),
 		db:        db,
+		gate:      openGate(db.path),
 		queue:     make(chan *command, maxBatch),
 		closing:   make(chan struct{}),
 		stop:      make(chan struct{}),

@@ -70,6 +70,7 @@ func (s *statements) close() {
 // keeps a writer waiting.
 type reads struct {
 	lookKey, look, lookFirst, lookDue *sql.Stmt
+	listFrom, listAfter, listEntries  *sql.Stmt
 }
 
 // prepare needs no counterpart: what is prepared on a pool is closed with it.
@@ -80,6 +81,10 @@ func (r *reads) prepare(db *sql.DB) error {
 		&r.lookFirst: "SELECT " + entryColumns + " FROM entries WHERE key = ? AND waits = 1 ORDER BY place LIMIT 1",
 		&r.lookDue: "SELECT " + entryColumns + ` FROM entries INDEXED BY entries_due
 			WHERE key = ? AND waits = 0 ORDER BY gives_way LIMIT 1`,
+
+		&r.listFrom:    "SELECT key, held + waiting FROM keys WHERE key >= ? ORDER BY key LIMIT ?",
+		&r.listAfter:   "SELECT key, held + waiting FROM keys WHERE key > ? ORDER BY key LIMIT ?",
+		&r.listEntries: "SELECT " + entryColumns + " FROM entries WHERE key = ? ORDER BY waits, place",
 	})
 	return err
 }

@@ -3,6 +3,7 @@ package sqlitelock
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/stilelock/stile/driver/lockqueue"
 )
@@ -35,6 +36,10 @@ func (d *Driver) write() {
 // commit runs a batch in one transaction, together with what arrives until it
 // is its turn. It returns the commands that have an outcome now.
 func (d *Driver) commit(batch []*command) []*command {
+	if err := d.gate.enter(d.options.BusyTimeout); err != nil {
+		return fail(batch, unavailable(d.path, err))
+	}
+	defer d.gate.leave()
 	db, batch, err := d.begin(batch)
 	if err != nil {
 		return fail(batch, err)
@@ -122,13 +127,28 @@ func (d *Driver) begin(batch []*command) (*database, []*command, error) {
 		if len(batch) == 0 {
 			return nil, nil, nil
 		}
+		if batch = d.giveUp(batch); len(batch) == 0 {
+			return nil, nil, nil
+		}
 		if t == nil {
 			t = newTurn(d.options.BusyTimeout)
 		}
-		if err := t.wait(whole); err != nil {
-			return nil, batch, unavailable(d.path, err)
-		}
+		<-time.After(t.next())
 	}
+}
+
+// giveUp fails those of a batch that have waited for too long. Each has its
+// own time, whenever the others came.
+func (d *Driver) giveUp(batch []*command) []*command {
+	limit := d.options.BusyTimeout
+	return slices.DeleteFunc(batch, func(c *command) bool {
+		if time.Since(c.since) < limit {
+			return false
+		}
+		c.err = unavailable(d.path, fmt.Errorf("wait %v for its turn: %w", limit, errBusy))
+		close(c.done)
+		return true
+	})
 }
 
 // collect leaves out of a batch what was abandoned and adds what has arrived.

@@ -105,6 +105,26 @@ func TestBusyTimeout(t *testing.T) {
 	mustAcquire(t, d, "k")
 }
 
+// TestLateCommandHasItsOwnBusyTimeout: a command that joins others who have
+// waited for a while does not give up together with them.
+func TestLateCommandHasItsOwnBusyTimeout(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	path := filepath.Join(t.TempDir(), "locks.db")
+	d := openAt(t, path, &Options{BusyTimeout: limit})
+	defer lockFile(t, path)()
+	early := startAcquire(t, d, request("early"))
+	d.untilQueued(t, 1)
+	<-time.After(limit * 2 / 3)
+	start := time.Now()
+	_, err := d.Acquire(context.Background(), request("late"))
+	wantUnavailable(t, "the late one", err, "is locked")
+	if took := time.Since(start); took < limit {
+		t.Errorf("it gave up after %v, want %v", took, limit)
+	}
+	_, err = early.result(t)
+	wantUnavailable(t, "the early one", err, "is locked")
+}
+
 // TestAbandonedCommandHurtsNobody: that the first of a batch gives up says
 // nothing about those behind it.
 func TestAbandonedCommandHurtsNobody(t *testing.T) {
