@@ -23,7 +23,8 @@ const (
 // line, or is being withdrawn in the background and expires at the latest.
 //
 // Errors: ErrWaitTimeout, *LimitError, ErrInvalid, ErrUnavailable, ErrClosed,
-// the context's, and an errors.ErrUnsupported for what the store cannot do.
+// the context's, and an errors.ErrUnsupported for what the store cannot do. It
+// is an ErrAmbiguous too if the withdrawal goes on in the background.
 func (l *Locker) Acquire(ctx context.Context, key string, opts *Options) (*Lease, error) {
 	return l.acquire(ctx, key, opts, false)
 }
@@ -67,21 +68,24 @@ func (l *Locker) wait(ctx context.Context, p *plan) (driver.Grant, error) {
 		line, cancel = context.WithTimeoutCause(ctx, p.wait, ErrWaitTimeout)
 		defer cancel()
 	}
-	grant, err := l.send(line, p)
+	grant, unsure, err := l.send(line, p)
 	if err == nil {
 		return grant, nil
 	}
-	if errors.Is(err, ErrAmbiguous) {
-		l.withdraw(ctx, p.hold())
+	if unsure {
+		unsure = !l.withdraw(ctx, p, p.hold())
 	}
 	switch {
 	case line.Err() == nil:
-		return driver.Grant{}, err
 	case errors.Is(context.Cause(line), ErrWaitTimeout) && ctx.Err() == nil:
-		return driver.Grant{}, fmt.Errorf("%w: %v in line", ErrWaitTimeout, p.wait)
+		err = fmt.Errorf("%w: %v in line", ErrWaitTimeout, p.wait)
 	default:
-		return driver.Grant{}, endOf(ctx)
+		err = endOf(ctx)
 	}
+	if unsure && !errors.Is(err, ErrAmbiguous) {
+		err = fmt.Errorf("%w, and the attempt may still be in line: %w", err, ErrAmbiguous)
+	}
+	return driver.Grant{}, err
 }
 
 // endOf says why a context has ended, in a way that matches both its error and
@@ -94,8 +98,9 @@ func endOf(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// send asks the driver, and asks again when the outcome is unknown.
-func (l *Locker) send(line context.Context, p *plan) (driver.Grant, error) {
+// send asks the driver, and asks again when the outcome is unknown. With an
+// error, unsure says that the outcome of one of the tries still is.
+func (l *Locker) send(line context.Context, p *plan) (grant driver.Grant, unsure bool, err error) {
 	pause := ambiguousPause
 	for try := 0; ; try++ {
 		sent := l.config.Clock()
@@ -104,13 +109,14 @@ func (l *Locker) send(line context.Context, p *plan) (driver.Grant, error) {
 			if grant.From == 0 {
 				grant.From = sent
 			}
-			return grant, nil
+			return grant, false, nil
 		}
+		unsure = unsure || errors.Is(err, ErrAmbiguous)
 		if !errors.Is(err, ErrAmbiguous) || try == ambiguousTries || line.Err() != nil {
-			return driver.Grant{}, err
+			return driver.Grant{}, unsure, err
 		}
 		if !sleep(line, pause) {
-			return driver.Grant{}, err
+			return driver.Grant{}, unsure, err
 		}
 		pause *= 2
 	}

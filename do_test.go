@@ -115,3 +115,24 @@ func TestDoForgivesAReleaseThatIsNotHeard(t *testing.T) {
 		}
 	})
 }
+
+// A closed locker does not renew: work that ran on was not covered to its end.
+func TestDoReportsThatTheLockerWasClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		err := w.mine.Do(t.Context(), "k", &stile.Options{TTL: ttl}, func(ctx context.Context, _ *stile.Lease) error {
+			if err := w.mine.Close(); err != nil {
+				t.Error(err)
+			}
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), stile.ErrClosed) {
+				t.Errorf("cause: %v", context.Cause(ctx))
+			}
+			<-time.After(time.Hour)
+			return nil
+		})
+		if !errors.Is(err, stile.ErrClosed) {
+			t.Errorf("do: %v, want closed", err)
+		}
+	})
+}

@@ -13,7 +13,7 @@ var (
 	// [*BusyError], which says who holds it.
 	ErrBusy = driver.ErrBusy
 	// ErrWaitTimeout: Options.Wait was over before the key was granted. The
-	// attempt is no longer in line.
+	// attempt is no longer in line, unless the error is an ErrAmbiguous too.
 	ErrWaitTimeout = driver.ErrWaitTimeout
 	// ErrLost: the lease is over without having been released: it could not be
 	// renewed in time, an operator broke it, its maximum hold was reached, or

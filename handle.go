@@ -32,12 +32,15 @@ type handle struct {
 // Handle returns the lease as text, for Locker.Attach in another process over
 // the same store. Whoever has the handle can renew and release the lease: keep
 // it as you would a password. Handing it over does not stop this process from
-// renewing; simply end without Release.
+// renewing; simply end without Release. The time that a handle is on its way
+// does not count towards Options.MaxHold, and a lease that was handed over and
+// is not released when its maximum hold is over expires up to a TTL later.
 func (l *Lease) Handle() string {
 	h := handle{
 		Key: l.hold.Key, ID: l.hold.ID, Token: l.hold.Token, TTL: l.hold.TTL,
 		Mode: l.mode, Limit: l.limit, Owner: l.owner,
 	}
+	l.handed.Store(true)
 	if l.last != 0 {
 		h.MaxHoldLeft = max(l.last.Sub(l.locker.config.Clock()), 1)
 	}
@@ -70,6 +73,12 @@ func (l *Locker) Attach(ctx context.Context, text string) (*Lease, error) {
 		return nil, fmt.Errorf("attach lease: %w", err)
 	}
 	lease := l.newLease(ctx, p, driver.Grant{Token: h.Token, From: sent}, 0)
+	lease.handed.Store(true)
+	if lease.remaining() <= 0 {
+		err := lease.overdue()
+		lease.cancel(err)
+		return nil, fmt.Errorf("attach lease: %w", err)
+	}
 	if err := lease.keep(sent); err != nil {
 		return nil, fmt.Errorf("attach lease: %w", err)
 	}
@@ -87,7 +96,8 @@ func parseHandle(text string) (*handle, error) {
 	if err == nil {
 		err = json.Unmarshal(decoded, &h)
 	}
-	if err != nil {
+	// Nobody has a token 0: to a driver it stands for whatever token there is.
+	if err != nil || h.Token == 0 || h.MaxHoldLeft < 0 {
 		return nil, fmt.Errorf("read handle: %w: it is damaged", ErrInvalid) // The cause could repeat parts of it.
 	}
 	return &h, nil

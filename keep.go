@@ -20,6 +20,9 @@ const (
 	// longestSleep bounds a timer, because Go's timers stand still while the
 	// machine is suspended and the clock of leases does not.
 	longestSleep = time.Second
+	// longestHold is a maximum hold that never ends, and that no clock can add
+	// up to more than an Instant takes.
+	longestHold = 100 * 365 * 24 * time.Hour
 )
 
 // margin is what a deadline stays before the store's: the drift of two clocks
@@ -39,13 +42,29 @@ func (l *Locker) adopt(ctx context.Context, p *plan, grant driver.Grant, waited 
 	if lease.remaining() <= 0 {
 		// The answer took longer than the lease lives: only the store can say
 		// whether it is still ours.
-		if renewed := lease.renew(l.base, lease.nextTTL()); renewed.err != nil || !lease.renewed(renewed) {
+		if !lease.prove() {
 			lease.cancel(ErrLost)
-			l.withdraw(ctx, lease.hold)
+			l.withdraw(ctx, p, lease.hold)
 			return nil, fmt.Errorf("%w: the grant arrived after its TTL of %v", ErrUnavailable, lease.hold.TTL)
 		}
 	}
-	return lease, lease.keep(grant.From)
+	if err := lease.keep(grant.From); err != nil {
+		l.withdraw(ctx, p, lease.hold)
+		return nil, err
+	}
+	return lease, nil
+}
+
+// prove renews a lease whose deadline has passed before anybody had it, and
+// reports whether it is held. There is nothing to renew if its maximum hold is
+// over.
+func (l *Lease) prove() bool {
+	ttl := l.nextTTL()
+	if ttl <= 0 {
+		return false
+	}
+	r := l.renew(l.locker.base, ttl)
+	return r.err == nil && l.renewed(r)
 }
 
 func (l *Locker) newLease(ctx context.Context, p *plan, grant driver.Grant, waited time.Duration) *Lease {
@@ -58,7 +77,7 @@ func (l *Locker) newLease(ctx context.Context, p *plan, grant driver.Grant, wait
 		lease.hold.TTL = grant.TTL
 	}
 	if p.maxHold > 0 {
-		lease.last = grant.From.Add(p.maxHold)
+		lease.last = grant.From.Add(min(p.maxHold, longestHold))
 	}
 	lease.ctx, lease.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	lease.moveDeadline(grant.From, lease.hold.TTL)
@@ -163,12 +182,22 @@ func (l *Lease) keeper(from driver.Instant) {
 }
 
 // nextTTL is what a renewal asks for: the TTL, or what the maximum hold leaves
-// of it.
+// of it, but not less than the store takes. It is 0 when the maximum hold is
+// over.
 func (l *Lease) nextTTL() time.Duration {
-	if l.last == 0 || !l.locker.can.Has(driver.CapTTL) {
+	if l.last == 0 {
 		return l.hold.TTL
 	}
-	return min(l.hold.TTL, l.last.Sub(l.locker.config.Clock()))
+	left := l.last.Sub(l.locker.config.Clock())
+	switch {
+	case left <= 0:
+		return 0
+	case !l.locker.can.Has(driver.CapTTL), l.handed.Load():
+		// Who attached to the lease may rely on a whole TTL.
+		return l.hold.TTL
+	default:
+		return min(l.hold.TTL, max(left, l.locker.can.MinTTL))
+	}
 }
 
 // isLast reports whether a renewal for ttl at now could not move the deadline.

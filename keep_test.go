@@ -3,6 +3,7 @@ package stile_test
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -271,6 +272,43 @@ func TestErrLooksAtTheClockItself(t *testing.T) {
 		jump.Store(int64(time.Hour))
 		if err := lease.Err(); !errors.Is(err, stile.ErrLost) {
 			t.Errorf("lease after a suspend: %v", err)
+		}
+	})
+}
+
+func TestEndlessMaxHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lease := w.acquire(t, "k", &stile.Options{TTL: ttl, MaxHold: math.MaxInt64})
+		<-time.After(10 * ttl)
+		if err := lease.Err(); err != nil {
+			t.Errorf("lease: %v", err)
+		}
+		taken, err := w.others.Attach(t.Context(), lease.Handle())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(10 * ttl)
+		if err := taken.Err(); err != nil {
+			t.Errorf("the lease that was taken over: %v", err)
+		}
+		_ = lease.Release(t.Context())
+	})
+}
+
+func TestGrantAfterTheMaximumHoldIsNotRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.net.set(nil, only("acquire", 1, func(context.Context, string) error {
+			<-time.After(2 * ttl)
+			return nil
+		}))
+		_, err := w.mine.Acquire(t.Context(), "k", &stile.Options{TTL: ttl, MaxHold: ttl})
+		if !errors.Is(err, stile.ErrUnavailable) {
+			t.Errorf("acquire: %v, want unavailable", err)
+		}
+		if n := w.net.count("renew"); n != 0 {
+			t.Errorf("renewed %d times for less than no time", n)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stilelock/stile/driver"
@@ -27,6 +28,7 @@ type Lease struct {
 	ctx    context.Context //nolint:containedctx // It is what Context returns: the life of the lease.
 	cancel context.CancelCauseFunc
 	nudged chan struct{} // the store has news of the lease
+	handed atomic.Bool   // another process may keep the lease too
 
 	mu       sync.Mutex
 	deadline driver.Instant
@@ -102,21 +104,23 @@ func (l *Lease) remaining() time.Duration {
 // nil when the store has ended the lease, and ErrLost if the lease was lost
 // before: then the work was not covered to its end. If the store cannot be
 // told within 2 s the error is an ErrUnavailable; the release goes on in the
-// background, and the lease expires by itself at the latest. A repeated call
-// returns what the first one did.
+// background, and the lease expires by itself at the latest. After Close it is
+// ErrClosed. A repeated call returns what the first one did.
 func (l *Lease) Release(ctx context.Context) error {
-	lost := l.Err()
+	_ = l.Err() // A deadline that has passed counts, though no timer has fired yet.
 	l.mu.Lock()
 	first := l.reap == nil
 	if first {
-		l.err = cmpErr(l.err, ErrReleased)
-		l.reap = l.locker.reap(ctx, l.hold)
+		if l.err == nil {
+			l.err = ErrReleased
+		}
+		l.reap = l.locker.reap(ctx, ending{hold: l.hold, owner: l.owner})
 	}
-	reap := l.reap
+	over, reap := l.err, l.reap
 	l.mu.Unlock()
-	l.cancel(ErrReleased)
-	if errors.Is(lost, ErrLost) {
-		return fmt.Errorf("release key %q: %w", l.hold.Key, lost) // The reaper tidies up.
+	l.cancel(over)
+	if errors.Is(over, ErrLost) {
+		return fmt.Errorf("release key %q: %w", l.hold.Key, over) // The reaper tidies up.
 	}
 	finished, err := reap.wait()
 	switch {
@@ -132,14 +136,6 @@ func (l *Lease) Release(ctx context.Context) error {
 		return fmt.Errorf("release key %q: %w", l.hold.Key, err)
 	}
 	return nil
-}
-
-// cmpErr returns the first error that is not nil.
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // end marks the lease as over and tells everybody who listens. Only the first

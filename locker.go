@@ -27,6 +27,7 @@ type Locker struct {
 
 	mu     sync.Mutex
 	closed bool
+	gone   chan struct{} // closed when Close is done
 	leases map[*Lease]struct{}
 }
 
@@ -52,6 +53,7 @@ func New(d driver.Driver, config *Config) *Locker {
 		config: config.withDefaults(),
 		base:   base,
 		stop:   stop,
+		gone:   make(chan struct{}),
 		leases: make(map[*Lease]struct{}),
 	}
 }
@@ -102,14 +104,17 @@ func (l *Locker) Break(ctx context.Context, key string, id LeaseID, how BreakHow
 // Close ends the locker. Calls that wait return ErrClosed. Leases that are
 // still held end with ErrClosed, but are not released: the work under them may
 // still run, so their keys pass on when they expire. Release first what you
-// hold. Close waits for its goroutines and is idempotent.
+// hold. Close waits for its goroutines, so it is not for Config.Observe to
+// call, and is idempotent.
 func (l *Locker) Close() error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
+		<-l.gone
 		return nil
 	}
 	l.closed = true
+	defer close(l.gone)
 	var held []*Lease
 	for lease := range l.leases {
 		held = append(held, lease)

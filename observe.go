@@ -2,6 +2,7 @@ package stile
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -27,7 +28,8 @@ const (
 	// not be told yet.
 	EventReleased EventKind = "released"
 	// EventLeftBehind: the store could not be told in time that an attempt or
-	// a lease is over; it expires there by itself. Err.
+	// a lease is over; it expires there by itself. Token, Err; not Mode and
+	// Limit.
 	EventLeftBehind EventKind = "left behind"
 )
 
@@ -79,7 +81,16 @@ func (l *Locker) observe(e Event) {
 			attrs = append(attrs, slog.Duration(d.name, d.value))
 		}
 	}
-	if e.Err != nil {
+	var busy *BusyError
+	switch {
+	case e.Err == nil:
+	case errors.As(e.Err, &busy):
+		// Its text has the lease's id, with which anyone could release it.
+		attrs = append(attrs, slog.String("error", ErrBusy.Error()))
+		if len(busy.Holders) > 0 {
+			attrs = append(attrs, slog.String("holder", busy.Holders[0].Owner))
+		}
+	default:
 		attrs = append(attrs, slog.Any("error", e.Err))
 	}
 	// A record is about a lease, not about the request that happened to log it.

@@ -68,3 +68,29 @@ func TestLogWarnsOfLossesAndKeepsSecrets(t *testing.T) {
 		}
 	})
 }
+
+func TestLogOfABusyKeyKeepsItsLeaseIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		clock := bubbleClock()
+		locks := stile.New(memlock.New(&memlock.Options{Clock: clock}), &stile.Config{
+			Clock: clock, Owner: "first",
+			Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		})
+		lease, err := locks.Acquire(t.Context(), "k", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = locks.TryAcquire(t.Context(), "k", &stile.Options{Owner: "second"})
+		_ = lease.Release(t.Context())
+		if err := locks.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(text.String(), lease.ID().String()) {
+			t.Errorf("the log has the holder's lease id:\n%s", text.String())
+		}
+		if !strings.Contains(text.String(), "busy") || !strings.Contains(text.String(), "first") {
+			t.Errorf("the log does not say who holds:\n%s", text.String())
+		}
+	})
+}

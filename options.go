@@ -26,7 +26,8 @@ const (
 type Options struct {
 	// TTL is how long the lease lives without renewal: the longest time that
 	// others wait after its holder died. The lease is renewed at a third of
-	// it. Default: 15 s. At least 1 s.
+	// it. Default: 15 s, or what comes nearest of what the store takes. At
+	// least 1 s, at most 30 days.
 	TTL time.Duration
 	// Wait bounds the time in line; when it is over the error is
 	// ErrWaitTimeout. Zero: as long as the context allows. To not wait at all,
@@ -100,7 +101,8 @@ func defaultOwner() string {
 		owner += " " + filepath.Base(os.Args[0])
 	}
 	owner = strings.ToValidUTF8(owner, "�")
-	return owner[:min(len(owner), driver.MaxOwnerBytes)]
+	owner = owner[:min(len(owner), driver.MaxOwnerBytes)]
+	return strings.ToValidUTF8(owner, "") // The cut may have gone through a character.
 }
 
 // A plan is an acquire with every default filled in and every bound checked.
@@ -130,7 +132,10 @@ func (l *Locker) plan(key string, opts *Options) (*plan, error) {
 		p.req.Limit = 1
 	}
 	if opts.TTL == 0 {
-		p.req.TTL = max(DefaultTTL, l.can.MinTTL)
+		p.req.TTL = max(DefaultTTL, l.can.MinTTL, l.config.MinTTL)
+		if l.can.MaxTTL != 0 {
+			p.req.TTL = min(p.req.TTL, l.can.MaxTTL)
+		}
 	}
 	if opts.Owner == "" {
 		p.req.Owner = l.config.Owner
@@ -146,7 +151,7 @@ func (l *Locker) plan(key string, opts *Options) (*plan, error) {
 		return nil, fmt.Errorf("check maximum hold: %w: it is %v, less than the minimum hold of %v", ErrInvalid, opts.MaxHold, opts.MinHold)
 	}
 	if p.maxHold != 0 && l.can.Has(driver.CapTTL) {
-		p.req.TTL = min(p.req.TTL, p.maxHold)
+		p.req.TTL = min(p.req.TTL, max(p.maxHold, l.can.MinTTL))
 	}
 	if err := p.req.Check(); err != nil {
 		return nil, err

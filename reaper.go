@@ -29,8 +29,17 @@ type reap struct {
 	err  error
 }
 
-// reap starts a reaper for h. Values of ctx are kept, its end is not.
-func (l *Locker) reap(ctx context.Context, h driver.Hold) *reap {
+// An ending is what a reaper tells the store.
+type ending struct {
+	hold  driver.Hold
+	owner string
+	// unused: nobody has worked under the lease, so a minimum hold, which a
+	// release leaves in force, does not count.
+	unused bool
+}
+
+// reap starts a reaper for e. Values of ctx are kept, its end is not.
+func (l *Locker) reap(ctx context.Context, e ending) *reap {
 	r := &reap{done: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -42,22 +51,22 @@ func (l *Locker) reap(ctx context.Context, h driver.Hold) *reap {
 	l.reapers.Add(1)
 	l.work.Go(func() {
 		defer l.reapers.Done()
-		life, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.TTL+reapFor)
+		life, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.hold.TTL+reapFor)
 		defer cancel()
 		defer context.AfterFunc(l.base, cancel)()
-		r.err = l.tell(life, h)
+		r.err = l.tell(life, e)
 		close(r.done)
 	})
 	return r
 }
 
-// tell releases h until the store has answered. ErrLost after a try whose
+// tell tells of e until the store has answered. ErrLost after a try whose
 // outcome is unknown means that this try was the one that ended it.
-func (l *Locker) tell(life context.Context, h driver.Hold) error {
+func (l *Locker) tell(life context.Context, e ending) error {
 	pause, unsure := reapPause, false
 	for {
 		try, cancel := context.WithTimeout(life, releaseWait)
-		err := l.driver.Release(try, h)
+		err := l.tellOnce(try, e)
 		cancel()
 		switch {
 		case err == nil:
@@ -70,11 +79,23 @@ func (l *Locker) tell(life context.Context, h driver.Hold) error {
 		// A try that we gave up may have reached the store all the same.
 		unsure = unsure || errors.Is(err, ErrAmbiguous) || !errors.Is(err, ErrUnavailable)
 		if !sleep(life, pause) {
-			l.observe(Event{Kind: EventLeftBehind, Key: h.Key, ID: h.ID, Token: h.Token, Err: err})
+			l.observe(Event{Kind: EventLeftBehind, Key: e.hold.Key, ID: e.hold.ID, Owner: e.owner, Token: e.hold.Token, Err: err})
 			return err
 		}
 		pause = min(pause*2, reapPauseMost)
 	}
+}
+
+// tellOnce is one try of tell.
+func (l *Locker) tellOnce(ctx context.Context, e ending) error {
+	released := l.driver.Release(ctx, e.hold)
+	if !e.unused || released != nil && !errors.Is(released, ErrLost) {
+		return released
+	}
+	if err := l.driver.Break(ctx, e.hold.Key, e.hold.ID, BreakNow); !errors.Is(err, ErrLost) {
+		return err
+	}
+	return released // Nothing was left to break.
 }
 
 // wait returns the reaper's outcome, or false if it is still at work after
@@ -90,7 +111,18 @@ func (r *reap) wait() (finished bool, err error) {
 	}
 }
 
-// withdraw takes an attempt out of line whose fate is unknown.
-func (l *Locker) withdraw(ctx context.Context, h driver.Hold) {
-	_, _ = l.reap(ctx, h).wait() // Either it is out of line, or the reaper goes on.
+// withdraw takes an attempt out of line whose fate is unknown, or gives back a
+// lease that nobody gets. It reports whether the store has answered; if not,
+// the reaper goes on.
+func (l *Locker) withdraw(ctx context.Context, p *plan, h driver.Hold) bool {
+	e := ending{hold: h, owner: p.req.Owner, unused: p.req.MinHold > 0}
+	finished, err := l.reap(ctx, e).wait()
+	if errors.Is(err, ErrClosed) {
+		// No reaper starts any more, but the store stays open while Close
+		// waits for those under way.
+		try, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
+		defer cancel()
+		err = l.tellOnce(try, e)
+	}
+	return finished && (err == nil || errors.Is(err, ErrLost))
 }

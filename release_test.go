@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stilelock/stile"
 	"github.com/stilelock/stile/driver"
+	"github.com/stilelock/stile/memlock"
 )
 
 func TestReleaseTwice(t *testing.T) {
@@ -167,6 +169,59 @@ func TestCloseWaitsForAReleaseUnderWay(t *testing.T) {
 		}
 		if state := w.state(t, "k"); len(state.Holders) != 0 {
 			t.Errorf("left behind: %+v", state.Holders)
+		}
+	})
+}
+
+// A release that runs while the deadline passes.
+func TestReleaseRacingALossTellsOneStory(t *testing.T) {
+	for range 1000 {
+		synctest.Test(t, func(t *testing.T) {
+			steady := bubbleClock()
+			var jump atomic.Int64
+			clock := func() driver.Instant { return steady().Add(time.Duration(jump.Load())) }
+			locks := stile.New(memlock.New(&memlock.Options{Clock: steady}), &stile.Config{Clock: clock})
+			lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			var both sync.WaitGroup
+			both.Go(func() { jump.Store(int64(ttl)); _ = lease.Err() })
+			both.Go(func() { err = lease.Release(t.Context()) })
+			both.Wait()
+			if cause := context.Cause(lease.Context()); !errors.Is(lease.Err(), cause) {
+				t.Fatalf("the lease ended with %q, its context with %q", lease.Err(), cause)
+			}
+			if errors.Is(lease.Err(), stile.ErrLost) && !errors.Is(err, stile.ErrLost) {
+				t.Fatalf("the lease ended with %q, its release with %v", lease.Err(), err)
+			}
+			_ = locks.Close()
+		})
+	}
+}
+
+func TestEveryCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		lease := w.acquire(t, "k", nil)
+		w.net.set(gone, nil)
+		go func() { _ = lease.Release(context.Background()) }()
+		synctest.Wait()
+		first := make(chan struct{})
+		go func() {
+			_ = w.mine.Close()
+			close(first)
+		}()
+		<-time.After(time.Second)
+		if err := w.mine.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		select {
+		case <-first:
+		default:
+			t.Error("the second close returned before the first was done")
 		}
 	})
 }

@@ -21,6 +21,8 @@ func (s *store) acquire(req *driver.Request) (wait *waiter, token uint64, err er
 		return nil, 0, err
 	}
 	if err := result.Err(req.Key, req.Limit, now); err != nil {
+		// Of an attempt that is refused nothing stays in line, whoever waits for it.
+		s.wake(&lockqueue.Entry{ID: req.ID}, driver.ErrLost)
 		return nil, 0, err
 	}
 	if result.Status == lockqueue.Granted {

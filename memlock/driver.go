@@ -82,7 +82,8 @@ func (d *Driver) Acquire(ctx context.Context, req driver.Request) (driver.Grant,
 	case d.store.leaveLine(&req, wait):
 		return driver.Grant{}, err
 	case errors.Is(err, driver.ErrClosed) && wait.err == nil:
-		_ = d.store.release(req.Key, req.ID) // The grant came first, to nobody.
+		// The grant came first, to nobody: its minimum hold does not count.
+		_ = d.store.breakLease(req.Key, req.ID, driver.BreakNow)
 		return driver.Grant{}, err
 	default:
 		return d.answer(&req, wait)
