@@ -232,20 +232,27 @@ func TestMaxHoldEndsTheLease(t *testing.T) {
 	})
 }
 
-// A machine that was suspended: timers stood still, the clock did not.
+// suspended acquires a lease, then suspends the machine for an hour: timers
+// stood still, the clock did not.
+func suspended(t *testing.T) *stile.Lease {
+	t.Helper()
+	steady := bubbleClock()
+	var jump atomic.Int64
+	clock := func() driver.Instant { return steady().Add(time.Duration(jump.Load())) }
+	locks := stile.New(memlock.New(&memlock.Options{Clock: clock}), &stile.Config{Clock: clock})
+	t.Cleanup(func() { _ = locks.Close() })
+	lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	jump.Store(int64(time.Hour))
+	return lease
+}
+
 func TestLossDuringASuspendIsSeenAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		steady := bubbleClock()
-		var jump atomic.Int64
-		clock := func() driver.Instant { return steady().Add(time.Duration(jump.Load())) }
-		locks := stile.New(memlock.New(&memlock.Options{Clock: clock}), &stile.Config{Clock: clock})
-		defer func() { _ = locks.Close() }()
-		lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
-		if err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		jump.Store(int64(time.Hour))
+		lease := suspended(t)
 		start := time.Now()
 		<-lease.Done()
 		if got := time.Since(start); got > time.Second {
@@ -260,17 +267,7 @@ func TestLossDuringASuspendIsSeenAtOnce(t *testing.T) {
 // The same, seen by a caller who looks before any timer has fired.
 func TestErrLooksAtTheClockItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		steady := bubbleClock()
-		var jump atomic.Int64
-		clock := func() driver.Instant { return steady().Add(time.Duration(jump.Load())) }
-		locks := stile.New(memlock.New(&memlock.Options{Clock: clock}), &stile.Config{Clock: clock})
-		defer func() { _ = locks.Close() }()
-		lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
-		if err != nil {
-			t.Fatal(err)
-		}
-		jump.Store(int64(time.Hour))
-		if err := lease.Err(); !errors.Is(err, stile.ErrLost) {
+		if err := suspended(t).Err(); !errors.Is(err, stile.ErrLost) {
 			t.Errorf("lease after a suspend: %v", err)
 		}
 	})
