@@ -63,7 +63,6 @@ func newRun(e *env) *cobra.Command {
 	flags := cmd.Flags()
 	flags.DurationVar(&f.ttl, "ttl", stile.DefaultTTL, "how long the lease lives without renewal, at least 1s")
 	flags.DurationVar(&f.wait, "wait", 0, "how long to stand in line; 0 is not at all (default: for ever)")
-	flags.Lookup("wait").DefValue = "" // The text says it: no value is not the same as 0.
 	flags.BoolVar(&f.shared, "shared", false, "share the key with other shared holders")
 	flags.IntVar(&f.limit, "limit", 1, "how many may hold the key at once; everybody must give the same")
 	flags.DurationVar(&f.minHold, "min-hold", 0, "keep the key taken for at least this long")

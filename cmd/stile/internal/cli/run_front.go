@@ -44,6 +44,7 @@ type front struct {
 
 	hold     *hold.Hold // nil while the guard keeps the lease
 	handle   string
+	granted  guard.Instant // when the grant was seen
 	deadline guard.Instant
 	group    int // the command's process group; 0 before it runs
 
@@ -178,7 +179,7 @@ func (f *front) moveDeadline(to guard.Instant) { f.deadline = max(f.deadline, to
 func (f *front) start() error {
 	lease := f.hold.Lease
 	f.handle = lease.Handle()
-	f.deadline = guard.Deadline(f.hold)
+	f.granted, f.deadline = guard.Now(), guard.Deadline(f.hold)
 	f.owed = f.wantsTerminal()
 	f.tty.Save()
 	order := &guard.Start{
@@ -225,7 +226,10 @@ func (f *front) start() error {
 // told takes in what the guard tells.
 func (f *front) told(event guard.Event, ok bool) {
 	if !ok {
-		f.guardLost()
+		if f.lost == nil {
+			f.lost, f.lostAt = errors.New("the guard process was killed"), guard.Now()
+		}
+		f.endTree()
 		return
 	}
 	switch event.Kind {
@@ -250,15 +254,12 @@ func (f *front) leaseOver() {
 	_ = f.guard.Stop() // A guard that is gone says so by its events.
 }
 
-// guardLost is called when the guard is dead: the front inherits its work.
-func (f *front) guardLost() {
+// endTree does the work of a guard that is dead, or does not do it.
+func (f *front) endTree() {
 	ctx, cancel := context.WithTimeout(context.Background(), killPatience)
 	defer cancel()
 	alive := f.guard.End(ctx, f.group)
 	f.last = &guard.Event{Kind: guard.Gone, At: guard.Now(), Survivors: alive}
-	if f.lost == nil {
-		f.lost, f.lostAt = errors.New("the guard process was killed or hangs"), guard.Now()
-	}
 }
 
 // takeOver ends the command when the guard has not done so in time: the guard
@@ -280,14 +281,14 @@ func (f *front) takeOver() {
 		}
 	}
 	if f.last == nil {
-		f.guardLost()
+		f.endTree()
 	}
 }
 
 // finish passes the key on, puts the terminal in order and says how it ended.
 func (f *front) finish() error {
 	released := f.release()
-	if f.lost == nil && errors.Is(released, stile.ErrLost) {
+	if f.lost == nil && f.last.Kind == guard.Exited && errors.Is(released, stile.ErrLost) {
 		f.lost, f.lostAt = released, guard.Now()
 	}
 	f.reclaimTerminal()
@@ -313,6 +314,8 @@ func (f *front) whyLost() error {
 	switch {
 	case f.lost != nil && f.problem == nil:
 		return f.lost
+	case f.problem == nil && f.flags.maxHold > 0 && f.granted.Add(f.flags.maxHold).Sub(f.deadline) < f.command.Rule.Reserve:
+		return fmt.Errorf("%w: its maximum hold of %v is over", stile.ErrLost, f.flags.maxHold)
 	case f.problem != nil:
 		return fmt.Errorf("%w: it could not be renewed in time: %w", stile.ErrLost, f.problem)
 	default:

@@ -295,7 +295,7 @@ func TestMaxHold(t *testing.T) {
 	h := newHome(t)
 	p := h.stile("run", "--max-hold", "1500ms", "k", "--", "sleep", "60")
 	began := time.Now()
-	p.fails(71, "the command was ended")
+	p.fails(71, "its maximum hold of 1.5s is over; the command was ended")
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
