@@ -37,7 +37,7 @@ func (d *Driver) write() {
 // is its turn. It returns the commands that have an outcome now.
 func (d *Driver) commit(batch []*command) []*command {
 	if err := d.gate.enter(d.options.BusyTimeout); err != nil {
-		return fail(batch, unavailable(d.path, err))
+		return fail(d.collect(batch), unavailable(d.path, err))
 	}
 	defer d.gate.leave()
 	db, batch, err := d.begin(batch)
