@@ -358,7 +358,7 @@ func (f *front) release() error {
 	switch {
 	case f.hold != nil:
 		f.problem = f.hold.Problem()
-		err = f.hold.Release(context.Background())
+		err = f.hold.Release(context.Background()) // It bounds itself, and no signal is to stop it.
 		if kept && errors.Is(err, stile.ErrLost) {
 			err = nil
 		}

@@ -56,7 +56,7 @@ func (f *front) wait() error {
 		}
 		// This process was stopped, from the outside or by Ctrl-Z, for longer
 		// than the lease lives. Nothing ran: it may simply ask again.
-		_ = f.hold.Release(context.Background())
+		_ = f.hold.Release(context.Background()) // It bounds itself; the lease is lost anyway.
 		f.sayf("key %q: granted and lost while this process was stopped; standing in line again", f.key)
 		if !f.flags.forever {
 			options.Wait = max(f.flags.wait-time.Since(begun), time.Nanosecond)
