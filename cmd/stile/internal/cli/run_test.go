@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stilelock/stile"
+	"github.com/stilelock/stile/cmd/stile/internal/guard"
 	"github.com/stilelock/stile/driver"
 )
 
@@ -71,5 +72,17 @@ func TestStoreIsNotForTheCommand(t *testing.T) {
 	got := withoutStore([]string{"A=1", "STILE_STORE=redis://u:pw@h", "STILE_STOREROOM=kept", "STILE_STORE="})
 	if !slices.Equal(got, []string{"A=1", "STILE_STOREROOM=kept"}) {
 		t.Errorf("environment %q", got)
+	}
+}
+
+// The README promises it: what could not be ended is named.
+func TestSurvivorsAreNamed(t *testing.T) {
+	f := &front{group: 41, last: &guard.Event{Kind: guard.Gone, Survivors: []int{42, 43}}}
+	if got := f.whatEnded(); !strings.Contains(got, "42 43") || !strings.Contains(got, "could not be ended") {
+		t.Errorf("with survivors: %q", got)
+	}
+	f.last.Survivors = nil
+	if got := f.whatEnded(); got != "the command was ended" {
+		t.Errorf("without: %q", got)
 	}
 }
