@@ -60,8 +60,8 @@ type BusyError struct {
 	Holders []Holder
 }
 
-// Error names the first holder, since when it holds, and until when unless it
-// renews.
+// Error names the first holder and, as far as it is known, since when it holds,
+// and until when unless it renews.
 func (e *BusyError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "key %q is busy", e.Key)
@@ -75,8 +75,16 @@ func (e *BusyError) Error() string {
 		unless = "though " + string(h.Ended)
 	}
 	const form = "2006-01-02 15:04:05Z07:00" // With the zone: the reader may be in another.
-	fmt.Fprintf(&b, ": held by %s since %s, until %s %s (lease %s)",
-		printableOwner(h.Owner), h.Since.Format(form), h.Expires.Format(form), unless, h.ID)
+	fmt.Fprintf(&b, ": held by %s", printableOwner(h.Owner))
+	if !h.Since.IsZero() {
+		fmt.Fprintf(&b, " since %s", h.Since.Format(form))
+	}
+	if !h.Expires.IsZero() {
+		fmt.Fprintf(&b, ", until %s %s", h.Expires.Format(form), unless)
+	}
+	if !h.ID.IsZero() {
+		fmt.Fprintf(&b, " (lease %s)", h.ID)
+	}
 	if more := len(e.Holders) - 1; more > 0 {
 		fmt.Fprintf(&b, " and %d more", more)
 	}

@@ -68,6 +68,14 @@ func TestErrorTexts(t *testing.T) {
 			&driver.BusyError{Key: "k", Holders: []driver.Holder{rude}},
 			`key "k" is busy: held by a��[31mb since 2026-03-04 05:06:07Z, until 2026-03-04 05:06:22Z though released (lease ab000000000000000000000000000000)`,
 		},
+		{
+			&driver.BusyError{Key: "k", Holders: []driver.Holder{{Owner: "somebody else", Expires: since}}},
+			`key "k" is busy: held by somebody else, until 2026-03-04 05:06:07Z unless renewed`,
+		},
+		{
+			&driver.BusyError{Key: "k", Holders: []driver.Holder{{Owner: "somebody else"}}},
+			`key "k" is busy: held by somebody else`,
+		},
 		{&driver.LimitError{Key: "k", InUse: 2, Asked: 3}, `key "k" is in use with limit 2, not 3: use the same limit everywhere, or wait until the key is free`},
 		{driver.ErrAmbiguous, "outcome is unknown"},
 	} {

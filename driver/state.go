@@ -18,7 +18,8 @@ type State struct {
 
 // A Holder is one lease of a key.
 type Holder struct {
-	// ID is the lease's id.
+	// ID is the lease's id. It is zero for a holder that no driver granted: a
+	// program that takes the store's own key without stile.
 	ID LeaseID `json:"id"`
 	// Owner is the label that its holder gave.
 	Owner string `json:"owner"`
@@ -26,11 +27,12 @@ type Holder struct {
 	Mode Mode `json:"mode"`
 	// Token is the fencing token. In JSON it is a decimal string.
 	Token uint64 `json:"token,string"`
-	// Since is when the lease was granted, by the store's wall clock.
-	Since time.Time `json:"since"`
+	// Since is when the lease was granted, by the store's wall clock. Zero: the
+	// store does not know.
+	Since time.Time `json:"since,omitzero"`
 	// Expires is when the key passes on unless the lease is renewed, by the
-	// store's wall clock.
-	Expires time.Time `json:"expires"`
+	// store's wall clock. Zero: it does not end by itself.
+	Expires time.Time `json:"expires,omitzero"`
 	// Ended says why a lease that cannot be renewed any more still keeps the
 	// key until Expires; empty for a live lease.
 	Ended Ended `json:"ended,omitempty"`

@@ -162,6 +162,27 @@ func TestTextForPeople(t *testing.T) {
 	}
 }
 
+// A program that takes a store's key without stile: the store does not know
+// since when, and perhaps not until when.
+func TestHolderThatStileDidNotGrant(t *testing.T) {
+	now := time.Now()
+	state := &stile.State{Key: "k", Limit: 1, Holders: []stile.Holder{{Owner: "somebody else"}}}
+	var shown strings.Builder
+	if err := writeState(&shown, state, now); err != nil {
+		t.Fatal(err)
+	}
+	if want := "k\n  holds  somebody else  exclusive  since -  until -  no lease of stile\n"; shown.String() != want {
+		t.Errorf("it prints\n%swant\n%s", shown.String(), want)
+	}
+	if got := heldBy(state, now); got != "held by somebody else" {
+		t.Errorf("it prints %q", got)
+	}
+	state.Holders[0].Expires = now.Add(time.Minute)
+	if got := heldBy(state, now); !strings.Contains(got, "until ") || strings.Contains(got, "since") {
+		t.Errorf("it prints %q", got)
+	}
+}
+
 func TestBreakIsGentleUnlessTold(t *testing.T) {
 	storeURL, locks := storeOf(t)
 	lease := line(t, locks, "k")

@@ -23,8 +23,11 @@ func clean(text string) string {
 }
 
 // when prints a time for people: the time of day if it is near, with the date
-// if not.
+// if not, and a dash if the store does not know it.
 func when(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
 	t = t.Local()
 	if y, m, d := t.Date(); t.Sub(now).Abs() < 12*time.Hour || sameDay(now, y, m, d) {
 		return t.Format(time.TimeOnly)
@@ -51,8 +54,10 @@ func modeOf(mode stile.Mode, limit int) string {
 // until says when a hold gives way.
 func until(h *stile.Holder, now time.Time) string {
 	text := when(h.Expires, now)
-	switch h.Ended {
-	case "":
+	switch {
+	case h.Expires.IsZero():
+		return text
+	case h.Ended == "":
 		return text + " unless renewed"
 	default:
 		return text + " (" + string(h.Ended) + ")"
@@ -65,12 +70,25 @@ func heldBy(state *stile.State, now time.Time) string {
 		return "held by nobody"
 	}
 	first := &state.Holders[0]
-	text := fmt.Sprintf("held by %s since %s (%s), until %s",
-		clean(first.Owner), when(first.Since, now), span(now.Sub(first.Since)), until(first, now))
+	text := "held by " + clean(first.Owner)
+	if !first.Since.IsZero() {
+		text += fmt.Sprintf(" since %s (%s)", when(first.Since, now), span(now.Sub(first.Since)))
+	}
+	if !first.Expires.IsZero() {
+		text += ", until " + until(first, now)
+	}
 	if more := len(state.Holders) - 1; more > 0 {
 		text += fmt.Sprintf(", and %d more", more)
 	}
 	return text
+}
+
+// lease names a hold; one that stile did not grant has no name.
+func lease(h *stile.Holder) string {
+	if h.ID.IsZero() {
+		return "no lease of stile"
+	}
+	return fmt.Sprintf("token %d\tlease %s", h.Token, h.ID)
 }
 
 // writeState prints one key for people.
@@ -83,8 +101,8 @@ func writeState(w io.Writer, state *stile.State, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i := range state.Holders {
 		h := &state.Holders[i]
-		fmt.Fprintf(table, "  holds\t%s\t%s\tsince %s\tuntil %s\ttoken %d\tlease %s\n",
-			clean(h.Owner), modeOf(h.Mode, state.Limit), when(h.Since, now), until(h, now), h.Token, h.ID)
+		fmt.Fprintf(table, "  holds\t%s\t%s\tsince %s\tuntil %s\t%s\n",
+			clean(h.Owner), modeOf(h.Mode, state.Limit), when(h.Since, now), until(h, now), lease(h))
 	}
 	for i, waiter := range state.Waiters {
 		fmt.Fprintf(table, "  waits %d\t%s\t%s\tsince %s\t\t\tattempt %s\n",
