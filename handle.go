@@ -79,7 +79,7 @@ func (l *Locker) Attach(ctx context.Context, text string) (*Lease, error) {
 		lease.cancel(err)
 		return nil, fmt.Errorf("attach lease: %w", err)
 	}
-	if err := lease.keep(sent); err != nil {
+	if err := lease.keep(); err != nil {
 		return nil, fmt.Errorf("attach lease: %w", err)
 	}
 	lease.observe(EventAcquired, nil)

@@ -48,7 +48,7 @@ func (l *Locker) adopt(ctx context.Context, p *plan, grant driver.Grant, waited 
 			return nil, fmt.Errorf("%w: the grant arrived after its TTL of %v", ErrUnavailable, lease.hold.TTL)
 		}
 	}
-	if err := lease.keep(grant.From); err != nil {
+	if err := lease.keep(); err != nil {
 		l.withdraw(ctx, p, lease.hold)
 		return nil, err
 	}
@@ -100,51 +100,84 @@ func (l *Lease) moveDeadline(sent driver.Instant, ttl time.Duration) bool {
 	return true
 }
 
-// keep starts the keeper. On a closed locker it ends the lease.
-func (l *Lease) keep(from driver.Instant) error {
-	stopNudges := func() {}
-	if nudger, can := l.locker.driver.(driver.Nudger); can {
-		stopNudges = nudger.Nudge(l.hold, l.nudge)
-	}
+// keep sees to it that the lease is renewed. Most leases are given back before
+// there is anything to do for them, so the keeper starts when there is. On a
+// closed locker keep ends the lease.
+func (l *Lease) keep() error {
 	locker := l.locker
 	locker.mu.Lock()
-	started := !locker.closed
-	if started {
+	closed := locker.closed
+	if !closed {
 		locker.leases[l] = struct{}{}
-		locker.work.Go(func() {
-			defer stopNudges()
-			l.keeper(from)
-			locker.mu.Lock()
-			delete(locker.leases, l)
-			locker.mu.Unlock()
-		})
 	}
 	locker.mu.Unlock()
-	if !started {
-		stopNudges()
+	if closed {
 		l.end(ErrClosed)
 		return ErrClosed
+	}
+	stopNudges := func() {}
+	if nudger, can := locker.driver.(driver.Nudger); can {
+		stopNudges = nudger.Nudge(l.hold, l.nudge)
+	}
+	first := min(l.hold.TTL/renewAt-locker.config.Clock().Sub(l.since), l.remaining(), longestSleep)
+	l.mu.Lock()
+	ended := l.err != nil // Close was quicker.
+	if !ended {
+		l.stopNudges = stopNudges
+		l.starter = time.AfterFunc(max(first, 0), l.startKeeper)
+	}
+	l.mu.Unlock()
+	if ended {
+		stopNudges()
 	}
 	return nil
 }
 
+// startKeeper starts the keeper, unless it has started or the lease is over.
+func (l *Lease) startKeeper() {
+	l.mu.Lock()
+	start := !l.keeping && l.err == nil
+	l.keeping = true
+	l.mu.Unlock()
+	if start {
+		l.locker.goWork(l.keeper)
+	}
+}
+
+// nudge has the keeper ask the store. It is for the driver to call.
 func (l *Lease) nudge() {
 	select {
 	case l.nudged <- struct{}{}:
 	default:
 	}
+	l.startKeeper()
+}
+
+// unkeep lets go of what keeps a lease that is over. It is called once, without
+// l.mu.
+func (l *Lease) unkeep() {
+	l.mu.Lock()
+	starter, stopNudges := l.starter, l.stopNudges
+	l.mu.Unlock()
+	if starter != nil {
+		starter.Stop()
+		stopNudges()
+	}
+	l.locker.mu.Lock()
+	delete(l.locker.leases, l)
+	l.locker.mu.Unlock()
 }
 
 // keeper renews until the lease is over. It alone decides that the deadline
 // has passed, by the clock and not by any answer: a renewal that hangs does
 // not hold it up.
-func (l *Lease) keeper(from driver.Instant) {
+func (l *Lease) keeper() {
 	clock := l.locker.config.Clock
 	tries, cancelTries := context.WithCancel(l.locker.base)
 	defer cancelTries()
 	answers := make(chan renewal, 1) // One renewal at a time, so its answer never blocks.
 	underWay, asked := false, false  // asked: a nudge wants an answer, whatever the deadline
-	next := from.Add(l.hold.TTL / renewAt)
+	next := l.since.Add(l.hold.TTL / renewAt)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

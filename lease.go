@@ -30,10 +30,13 @@ type Lease struct {
 	nudged chan struct{} // the store has news of the lease
 	handed atomic.Bool   // another process may keep the lease too
 
-	mu       sync.Mutex
-	deadline driver.Instant
-	err      error // why the lease is over; nil while it is held
-	reap     *reap // tells the store of the release; nil before
+	mu         sync.Mutex
+	deadline   driver.Instant
+	err        error       // why the lease is over; nil while it is held
+	reap       *reap       // tells the store of the release; nil before
+	keeping    bool        // the keeper has started
+	starter    *time.Timer // starts the keeper
+	stopNudges func()
 }
 
 // Key returns the key that is held.
@@ -107,22 +110,32 @@ func (l *Lease) remaining() time.Duration {
 // background, and the lease expires by itself at the latest. After Close it is
 // ErrClosed. A repeated call returns what the first one did.
 func (l *Lease) Release(ctx context.Context) error {
+	until := time.Now().Add(releaseWait)
 	_ = l.Err() // A deadline that has passed counts, though no timer has fired yet.
 	l.mu.Lock()
-	first := l.reap == nil
+	first, held := l.reap == nil, l.err == nil
+	if held {
+		l.err = ErrReleased
+	}
 	if first {
-		if l.err == nil {
-			l.err = ErrReleased
-		}
-		l.reap = l.locker.reap(ctx, ending{hold: l.hold, owner: l.owner})
+		l.reap = l.locker.newReap(ending{hold: l.hold, owner: l.owner})
 	}
 	over, reap := l.err, l.reap
 	l.mu.Unlock()
-	l.cancel(over)
-	if errors.Is(over, ErrLost) {
-		return fmt.Errorf("release key %q: %w", l.hold.Key, over) // The reaper tidies up.
+	if held {
+		l.cancel(over)
+		l.unkeep()
 	}
-	finished, err := reap.wait()
+	if errors.Is(over, ErrLost) {
+		if first {
+			reap.goOn(ctx, nil) // It tidies up.
+		}
+		return fmt.Errorf("release key %q: %w", l.hold.Key, over)
+	}
+	if first {
+		reap.begin(ctx)
+	}
+	finished, err := reap.wait(until)
 	switch {
 	case !finished:
 		err = fmt.Errorf("%w: no answer within %v; the release goes on in the background", ErrUnavailable, releaseWait)
@@ -151,6 +164,7 @@ func (l *Lease) end(why error) {
 		return
 	}
 	l.cancel(why)
+	l.unkeep()
 	if errors.Is(why, ErrLost) {
 		l.observe(EventLost, why)
 	}
