@@ -42,12 +42,13 @@ func (l *Locker) acquire(ctx context.Context, key string, opts *Options, noWait 
 		return nil, fmt.Errorf("acquire key: %w", err)
 	}
 	p.req.NoWait = noWait
-	called := l.config.Clock()
-	grant, err := l.wait(ctx, p)
-	waited := l.config.Clock().Sub(called)
+	called := l.config.Clock() // The clock is a system call: it is read once for what happens at once.
+	grant, err := l.wait(ctx, p, called)
+	now := l.config.Clock()
+	waited := now.Sub(called)
 	var lease *Lease
 	if err == nil {
-		lease, err = l.adopt(ctx, p, grant, waited)
+		lease, err = l.adopt(ctx, p, grant, now, waited)
 	}
 	if err != nil {
 		l.observe(Event{
@@ -61,14 +62,14 @@ func (l *Locker) acquire(ctx context.Context, key string, opts *Options, noWait 
 }
 
 // wait stands in line until the grant or the end of ctx or of Options.Wait.
-func (l *Locker) wait(ctx context.Context, p *plan) (driver.Grant, error) {
+func (l *Locker) wait(ctx context.Context, p *plan, called driver.Instant) (driver.Grant, error) {
 	line := ctx
 	if p.wait > 0 && !p.req.NoWait {
 		var cancel context.CancelFunc
 		line, cancel = context.WithTimeoutCause(ctx, p.wait, ErrWaitTimeout)
 		defer cancel()
 	}
-	grant, unsure, err := l.send(line, p)
+	grant, unsure, err := l.send(line, p, called)
 	if err == nil {
 		return grant, nil
 	}
@@ -100,10 +101,9 @@ func endOf(ctx context.Context) error {
 
 // send asks the driver, and asks again when the outcome is unknown. With an
 // error, unsure says that the outcome of one of the tries still is.
-func (l *Locker) send(line context.Context, p *plan) (grant driver.Grant, unsure bool, err error) {
-	pause := ambiguousPause
+func (l *Locker) send(line context.Context, p *plan, called driver.Instant) (grant driver.Grant, unsure bool, err error) {
+	pause, sent := ambiguousPause, called
 	for try := 0; ; try++ {
-		sent := l.config.Clock()
 		grant, err := l.driver.Acquire(line, p.req)
 		if err == nil {
 			if grant.From == 0 {
@@ -119,6 +119,7 @@ func (l *Locker) send(line context.Context, p *plan) (grant driver.Grant, unsure
 			return driver.Grant{}, unsure, err
 		}
 		pause *= 2
+		sent = l.config.Clock()
 	}
 }
 

@@ -74,12 +74,13 @@ func (l *Locker) Attach(ctx context.Context, text string) (*Lease, error) {
 	}
 	lease := l.newLease(ctx, p, driver.Grant{Token: h.Token, From: sent}, 0)
 	lease.handed.Store(true)
-	if lease.remaining() <= 0 {
+	now := l.config.Clock()
+	if lease.remainingAt(now) <= 0 {
 		err := lease.overdue()
 		lease.cancel(err)
 		return nil, fmt.Errorf("attach lease: %w", err)
 	}
-	if err := lease.keep(); err != nil {
+	if err := lease.keep(now); err != nil {
 		return nil, fmt.Errorf("attach lease: %w", err)
 	}
 	lease.observe(EventAcquired, nil)

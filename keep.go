@@ -36,10 +36,11 @@ type renewal struct {
 	err  error
 }
 
-// adopt makes a lease of a grant and starts to keep it.
-func (l *Locker) adopt(ctx context.Context, p *plan, grant driver.Grant, waited time.Duration) (*Lease, error) {
+// adopt makes a lease of a grant and starts to keep it. now is when the answer
+// came.
+func (l *Locker) adopt(ctx context.Context, p *plan, grant driver.Grant, now driver.Instant, waited time.Duration) (*Lease, error) {
 	lease := l.newLease(ctx, p, grant, waited)
-	if lease.remaining() <= 0 {
+	if lease.remainingAt(now) <= 0 {
 		// The answer took longer than the lease lives: only the store can say
 		// whether it is still ours.
 		if !lease.prove() {
@@ -47,8 +48,9 @@ func (l *Locker) adopt(ctx context.Context, p *plan, grant driver.Grant, waited 
 			l.withdraw(ctx, p, lease.hold)
 			return nil, fmt.Errorf("%w: the grant arrived after its TTL of %v", ErrUnavailable, lease.hold.TTL)
 		}
+		now = l.config.Clock()
 	}
-	if err := lease.keep(); err != nil {
+	if err := lease.keep(now); err != nil {
 		l.withdraw(ctx, p, lease.hold)
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func (l *Lease) moveDeadline(sent driver.Instant, ttl time.Duration) bool {
 // keep sees to it that the lease is renewed. Most leases are given back before
 // there is anything to do for them, so the keeper starts when there is. On a
 // closed locker keep ends the lease.
-func (l *Lease) keep() error {
+func (l *Lease) keep(now driver.Instant) error {
 	locker := l.locker
 	locker.mu.Lock()
 	closed := locker.closed
@@ -119,7 +121,7 @@ func (l *Lease) keep() error {
 	if nudger, can := locker.driver.(driver.Nudger); can {
 		stopNudges = nudger.Nudge(l.hold, l.nudge)
 	}
-	first := min(l.hold.TTL/renewAt-locker.config.Clock().Sub(l.since), l.remaining(), longestSleep)
+	first := min(l.hold.TTL/renewAt-now.Sub(l.since), l.remainingAt(now), longestSleep)
 	l.mu.Lock()
 	ended := l.err != nil // Close was quicker.
 	if !ended {

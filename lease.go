@@ -96,10 +96,12 @@ func (l *Lease) Remaining() time.Duration {
 // is a clock that no change of the time of day can move.
 func (l *Lease) Deadline() time.Time { return time.Now().Add(l.remaining()) }
 
-func (l *Lease) remaining() time.Duration {
+func (l *Lease) remaining() time.Duration { return l.remainingAt(l.locker.config.Clock()) }
+
+func (l *Lease) remainingAt(now driver.Instant) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.deadline.Sub(l.locker.config.Clock())
+	return l.deadline.Sub(now)
 }
 
 // Release ends the lease and passes the key on. It runs on a context of its
@@ -180,6 +182,9 @@ func (l *Lease) overdue() error {
 
 // observe tells of an event of this lease. The caller does not hold l.mu.
 func (l *Lease) observe(kind EventKind, err error) {
+	if !l.locker.observed() {
+		return
+	}
 	now := l.locker.config.Clock()
 	l.mu.Lock()
 	remaining := max(l.deadline.Sub(now), 0)

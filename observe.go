@@ -55,6 +55,9 @@ type Event struct {
 	Err error
 }
 
+// observed reports whether anybody hears of events.
+func (l *Locker) observed() bool { return l.config.Observe != nil || l.config.Logger != nil }
+
 // observe tells the observer and the log. The caller holds no lock.
 func (l *Locker) observe(e Event) {
 	if l.config.Observe != nil {
