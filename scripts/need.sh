@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Looks for what building and testing needs: Go, a C compiler (for the race detector), git, tmux and ps (for
-# tests of the command on a terminal). As root on Debian it installs what is missing through apt-get; elsewhere
-# it says in one line what to install, and exits 1. It installs no Go: which one is the user's choice.
+# tests of the command on a terminal), redis-server (tests start servers of their own). As root on Debian it
+# installs what is missing through apt-get; elsewhere it says in one line what to install, and exits 1. It
+# installs no Go: which one is the user's choice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -50,7 +51,24 @@ missing() {
   command -v git >/dev/null || list="$list git"
   command -v tmux >/dev/null || list="$list tmux"
   command -v ps >/dev/null || list="$list procps"
+  command -v redis-server >/dev/null || list="$list redis-server"
   echo "${list# }"
+}
+
+# quietly PACKAGES... installs, and starts no service meanwhile: the tests start their own servers. Debian asks
+# /usr/sbin/policy-rc.d before a package starts a service (101: do not); one that is there already stays.
+quietly() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [ -e "$policy" ] || ! printf '#!/bin/sh\nexit 101\n' 2>/dev/null >"$policy"; then
+    policy=""
+  else
+    chmod 755 "$policy"
+    # shellcheck disable=SC2064
+    trap "rm -f '$policy'" EXIT
+  fi
+  timeout 600 "$@" || status=$?
+  [ -z "$policy" ] || rm -f "$policy"
+  return "$status"
 }
 
 # install_debian PACKAGES prints what apt-get said only if that did not help.
@@ -63,15 +81,25 @@ install_debian() {
   timeout 300 "${apt[@]}" update >"$log" 2>&1 </dev/null || true
   # Unquoted: several packages.
   # shellcheck disable=SC2086
-  timeout 600 "${apt[@]}" install -y --no-install-recommends $1 >>"$log" 2>&1 </dev/null || cat "$log" >&2
+  quietly "${apt[@]}" install -y --no-install-recommends $1 >>"$log" 2>&1 </dev/null || cat "$log" >&2
   rm -f "$log"
+}
+
+# check_redis: the scripts need what came with Redis 7.0; Valkey began above that.
+check_redis() {
+  local version
+  version=$(redis-server --version | sed -n 's/.*v=\([0-9]*\).*/\1/p')
+  [ "${version:-0}" -ge 7 ] || fail "redis-server is older than 7.0: install a newer one and run this again"
 }
 
 check_go
 packages=$(missing)
-[ -n "$packages" ] || exit 0
+if [ -z "$packages" ]; then
+  check_redis
+  exit 0
+fi
 if [ "$(uname -s)" = Darwin ]; then
-  fail "missing (by Debian's names): $packages; install the compiler and git with \`xcode-select --install\`, tmux with \`brew install tmux\`"
+  fail "missing (by Debian's names): $packages; install the compiler and git with \`xcode-select --install\`, tmux and redis with \`brew install tmux redis\`"
 fi
 if command -v apt-get >/dev/null; then
   [ "$(id -u)" -eq 0 ] || fail "missing: $packages; install with \`sudo apt-get install $packages\` and run this again"
@@ -81,3 +109,4 @@ if command -v apt-get >/dev/null; then
 else
   fail "missing (by Debian's names): $packages; install them with this system's package manager and run this again"
 fi
+check_redis

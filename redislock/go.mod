@@ -1,0 +1,12 @@
+module github.com/stilelock/stile/redislock
+
+go 1.26.0
+
+require (
+	github.com/redis/rueidis v1.0.79
+	github.com/stilelock/stile v0.0.0
+)
+
+require golang.org/x/sys v0.47.0 // indirect
+
+replace github.com/stilelock/stile => ../

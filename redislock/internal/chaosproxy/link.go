@@ -1,0 +1,113 @@
+package chaosproxy
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// A link is one connection: both of its halves.
+type link struct {
+	client, server net.Conn
+
+	// These are guarded by Network.mu.
+	doomed bool  // the reply to what was sent last is to be lost
+	waits  *Rule // its replies are held back
+	over   bool
+}
+
+// end ends both halves. The caller holds Network.mu.
+func (c *link) end() {
+	c.over = true
+	_ = c.client.Close()
+	_ = c.server.Close()
+}
+
+// serve connects one client to a server.
+func (n *Network) serve(client net.Conn, address string) {
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	c := &link{client: client, server: server}
+	refused := false
+	n.change(func() {
+		n.conns[c] = struct{}{}
+		if refused = n.cut || n.stopped; refused {
+			c.end()
+		}
+	})
+	if !refused {
+		var halves sync.WaitGroup
+		halves.Go(func() { n.pump(c, client, server, n.admitCommand) })
+		halves.Go(func() { n.pump(c, server, client, n.admitReply) })
+		halves.Wait()
+	}
+	n.change(func() { delete(n.conns, c) })
+}
+
+// pump carries bytes one way while admit lets it, and then ends both ways.
+func (n *Network) pump(c *link, from, to net.Conn, admit func(*link, []byte) bool) {
+	defer n.change(c.end)
+	buffer := make([]byte, 64<<10)
+	for {
+		size, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		n.mu.Lock()
+		delay := n.delay
+		n.mu.Unlock()
+		if delay > 0 {
+			<-time.After(delay)
+		}
+		if !admit(c, buffer[:size]) {
+			return
+		}
+		if _, err := to.Write(buffer[:size]); err != nil {
+			return
+		}
+	}
+}
+
+// admitCommand applies the rules to what a client has written.
+func (n *Network) admitCommand(c *link, text []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.losing {
+		n.losing, c.doomed = false, true
+	}
+	if !n.pass(c) {
+		return false
+	}
+	for _, rule := range n.rules {
+		if rule.hits(text) {
+			rule.apply(c)
+		}
+	}
+	return !c.over
+}
+
+// admitReply waits while the network is silent or a rule holds replies back,
+// and refuses a doomed reply.
+func (n *Network) admitReply(c *link, _ []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c.waits != nil && !c.waits.freed && !c.over {
+		c.waits.reached()
+		n.changed.Wait()
+	}
+	return n.pass(c) && !c.doomed
+}
+
+// pass reports whether what was just read may go on. What was sent into a
+// black hole is lost, and its connection ends when the hole does. The caller
+// holds n.mu.
+func (n *Network) pass(c *link) bool {
+	swallowed := n.silent
+	for n.silent && !c.over {
+		n.changed.Wait()
+	}
+	return !swallowed && !c.over
+}

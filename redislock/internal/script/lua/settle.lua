@@ -1,0 +1,2 @@
+m.settle()
+return m.answer({0, m.lease})

@@ -1,0 +1,26 @@
+module github.com/stilelock/stile/redislock/tests
+
+go 1.26.0
+
+require (
+	github.com/bsm/redislock v0.9.4
+	github.com/go-redsync/redsync/v4 v4.18.1
+	github.com/redis/go-redis/v9 v9.23.0
+	github.com/stilelock/stile v0.0.0
+	github.com/stilelock/stile/redislock v0.0.0
+	github.com/stilelock/stile/tests v0.0.0
+	pgregory.net/rapid v1.3.0
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/redis/rueidis v1.0.79 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+)
+
+replace (
+	github.com/stilelock/stile => ../../
+	github.com/stilelock/stile/redislock => ../
+	github.com/stilelock/stile/tests => ../../tests
+)
