@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/stilelock/stile/driver"
 	"github.com/stilelock/stile/driver/lockqueue"
@@ -128,6 +127,3 @@ func (a *acquisition) leave(w *waiter) error {
 	}
 	return driver.ErrClosed
 }
-
-// withdrawLimit bounds the withdrawal of an attempt when the driver closes.
-const withdrawLimit = 2 * time.Second

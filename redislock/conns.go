@@ -3,7 +3,9 @@ package redislock
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +80,16 @@ func (c *conns) suspect() {
 	}
 	c.mu.Unlock()
 	for _, it := range dead {
+		_ = it.Close()
+	}
+}
+
+// cut closes them all.
+func (c *conns) cut() {
+	c.mu.Lock()
+	open := slices.Collect(maps.Keys(c.open))
+	c.mu.Unlock()
+	for _, it := range open {
 		_ = it.Close()
 	}
 }

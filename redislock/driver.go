@@ -13,8 +13,15 @@ import (
 	"github.com/stilelock/stile/redislock/internal/script"
 )
 
-// waiterTTL is how long a waiter keeps its place in line without being heard of.
-const waiterTTL = 15 * time.Second
+const (
+	// waiterTTL is how long a waiter keeps its place in line without being
+	// heard of.
+	waiterTTL = 15 * time.Second
+	// withdrawLimit bounds the withdrawal of an attempt when the driver closes,
+	// and closeLimit all that is under way then.
+	withdrawLimit = 2 * time.Second
+	closeLimit    = withdrawLimit + 500*time.Millisecond
+)
 
 // A Driver keeps locks in Redis. It implements [driver.Driver] and
 // [driver.Nudger], and is safe for concurrent use.
@@ -129,10 +136,24 @@ func (d *Driver) Close() error {
 	d.closed = true
 	d.mu.Unlock()
 	defer close(d.isClosed)
-	d.ears.stop()  // Those who wait leave the line while the connection is there.
-	d.calls.Wait() // Each is bounded by its context, and leaving by a bound of its own.
+	d.ears.stop() // Those who wait leave the line while the connection is there.
+	left := make(chan struct{})
+	d.ears.work.Go(func() {
+		d.calls.Wait()
+		close(left)
+	})
+	timer := time.NewTimer(closeLimit)
+	defer timer.Stop()
+	select {
+	case <-left:
+	case <-timer.C:
+	}
 	d.close()
-	d.ears.wait()
+	if d.conns != nil {
+		d.conns.cut() // Who still waits for an answer gets none.
+	}
+	<-left // Over somebody else's client, their contexts and the client's own limits bound them.
+	d.ears.work.Wait()
 	if d.conns != nil {
 		d.client.Close()
 	}

@@ -29,7 +29,7 @@ var errUnsubscribed = errors.New("the server has ended the subscription")
 
 // ears are where a client hears of its grants. Outside a Cluster that is one
 // channel. In a Cluster a script can tell waiters on channels of its own slot
-// only, so there is one more for each tag that somebody waits under; what is
+// only, so there is one more for each slot that somebody waits in; what is
 // rare, that a lease was broken, comes on the first everywhere.
 type ears struct {
 	client  rueidis.Client
@@ -91,7 +91,7 @@ func (e *ears) channelFor(keys *script.Keys) string {
 	if !e.cluster {
 		return e.channel
 	}
-	return "stile:wake:{" + keys.Tag() + "}:" + e.channel[len("stile:wake:"):]
+	return "stile:wake:{" + keys.SlotTag() + "}:" + e.channel[len("stile:wake:"):]
 }
 
 // address is where a waiter or holder of the keys is told, as scripts want it,
@@ -356,6 +356,3 @@ func (e *ears) stop() {
 		}
 	}
 }
-
-// wait returns when all subscriptions have ended, whose context has.
-func (e *ears) wait() { e.work.Wait() }

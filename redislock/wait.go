@@ -2,6 +2,7 @@ package redislock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -69,9 +70,8 @@ func (w *wait) wait(ctx context.Context, queued *script.Reply) (driver.Grant, er
 			return driver.Grant{}, fmt.Errorf("acquire: %w", reply.Err(w.req.Key, w.req.Limit))
 		case ctx.Err() != nil:
 			return driver.Grant{}, w.ended(ctx.Err())
-		case time.Now().After(w.kept):
-			w.d.unsure.add(w.req.ID)
-			return driver.Grant{}, fmt.Errorf("acquire: %w: %w", driver.ErrAmbiguous, err)
+		case time.Now().After(w.kept), errors.Is(err, driver.ErrInvalid), errors.Is(err, driver.ErrClosed):
+			return driver.Grant{}, w.ended(err)
 		default:
 			// The place is still there, and the server may be well again in time.
 			w.next = time.Now().Add(retryRefresh)
@@ -80,11 +80,11 @@ func (w *wait) wait(ctx context.Context, queued *script.Reply) (driver.Grant, er
 	}
 }
 
-// ended says that the caller has gone. The attempt is in line: package stile
-// withdraws it.
+// ended says why the wait is over before its time. The attempt may still be in
+// line: package stile withdraws it.
 func (w *wait) ended(why error) error {
 	w.d.unsure.add(w.req.ID)
-	return fmt.Errorf("acquire: %w: the attempt is still in line: %w", driver.ErrAmbiguous, why)
+	return fmt.Errorf("acquire: %w: the attempt may still be in line: %w", driver.ErrAmbiguous, why)
 }
 
 // granted makes the answer of a message, unless it is an old one: of a grant

@@ -78,6 +78,11 @@ func (k *Keys) Tag() string {
 	return tag
 }
 
+// SlotTag returns a hash tag, without its braces, that is the same for all keys
+// in the slot of these. It has letters and digits only: it can stand where a
+// [Keys.Tag], which may hold anything, can not.
+func (k *Keys) SlotTag() string { return textInSlot(slotOf(k.Tag())) }
+
 // KeyOf returns the key that a name in Redis is about: that of a lock's own
 // key, or of its state, its line, or any other of the seven. ok is false for
 // a name that [KeysFor] does not make under this prefix. That a name has the
