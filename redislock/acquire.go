@@ -66,7 +66,7 @@ func (d *Driver) Acquire(ctx context.Context, req driver.Request) (driver.Grant,
 // send sends the attempt, or sends it again: a waiter keeps its place.
 func (a *acquisition) send(ctx context.Context) (script.Reply, error) {
 	a.sentAt = a.req.Now()
-	answer, err := a.d.run(ctx, &script.Acquire, a.keys, script.AcquireArgs(&a.attempt, a.d.retention))
+	answer, err := a.d.run(ctx, &script.Acquire, a.keys, a.d.acquireArgs(&a.attempt))
 	if err != nil {
 		if errors.Is(err, driver.ErrAmbiguous) {
 			a.d.unsure.add(a.req.ID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -33,6 +34,7 @@ type Driver struct {
 	conns     *conns // those of a client of our own; nil for a user's
 	ears      *ears
 	unsure    unsure
+	last      atomic.Pointer[lastArgs]
 
 	closing  context.Context //nolint:containedctx // It ends with Close, and the subscriptions with it.
 	close    context.CancelFunc
@@ -61,12 +63,14 @@ func (d *Driver) enter(ctx context.Context) error {
 	return nil
 }
 
-// keys are the names of a key's records.
+// keys are the names that a script is given. On one server two are enough. In a
+// Cluster it is all, so that a slot on the move refuses before the script runs.
 func (d *Driver) keys(key string) (*script.Keys, error) {
-	if err := driver.CheckKey(key); err != nil {
-		return nil, err
+	names := script.PairFor
+	if d.cluster {
+		names = script.KeysFor
 	}
-	keys, err := script.KeysFor(d.prefix, key)
+	keys, err := names(d.prefix, key)
 	return &keys, err
 }
 
@@ -105,12 +109,18 @@ func (d *Driver) command(ctx context.Context, what string, s *script.Script, key
 	}
 	defer d.calls.Done()
 	keys, err := d.keys(key)
+	if err == nil {
+		err = driver.CheckKey(key)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	answer, err := d.run(ctx, s, keys, args)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
+	}
+	if isDone(&answer) {
+		return nil
 	}
 	reply, err := parse(answer)
 	if err == nil {

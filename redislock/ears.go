@@ -64,15 +64,14 @@ type ear struct {
 type waiter struct {
 	id   driver.LeaseID
 	ear  *ear
-	news chan news
+	news chan *news
 }
 
 // news is what a waiter hears.
 type news struct {
 	message  script.Message
-	heard    time.Time
-	again    bool // the subscription was lost and is back: ask
-	stopping bool
+	stopping bool // the driver closes
+	// Neither: the subscription was lost and is back, and the waiter asks.
 }
 
 type nudge struct{ f func() }
@@ -249,7 +248,7 @@ func (e *ears) opened(it *ear) {
 	for _, waiters := range e.waiters {
 		for _, w := range waiters {
 			if w.ear == it {
-				w.hear(news{again: true})
+				w.hear(&news{})
 			}
 		}
 	}
@@ -291,13 +290,13 @@ func (e *ears) tell(message script.Message) {
 		return
 	}
 	for _, w := range e.waiters[message.ID] {
-		w.hear(news{message: message})
+		w.hear(&news{message: message})
 	}
 }
 
 // hear never blocks: a waiter that has not taken its last news in has to look
 // anyway, and a grant counts more than anything.
-func (w *waiter) hear(n news) {
+func (w *waiter) hear(n *news) {
 	for {
 		select {
 		case w.news <- n:
@@ -316,7 +315,7 @@ func (w *waiter) hear(n news) {
 
 // add registers a waiter before its attempt can be in line.
 func (e *ears) add(id driver.LeaseID, it *ear) (*waiter, error) {
-	w := &waiter{id: id, ear: it, news: make(chan news, 1)}
+	w := &waiter{id: id, ear: it, news: make(chan *news, 1)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopped {
@@ -352,7 +351,7 @@ func (e *ears) stop() {
 	e.stopped = true
 	for _, waiters := range e.waiters {
 		for _, w := range waiters {
-			w.hear(news{stopping: true})
+			w.hear(&news{stopping: true})
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/stilelock/stile/driver"
+	"github.com/stilelock/stile/driver/lockqueue"
 	"github.com/stilelock/stile/redislock/internal/script"
 )
 
@@ -30,17 +31,56 @@ func (d *Driver) run(ctx context.Context, s *script.Script, keys *script.Keys, a
 }
 
 func (d *Driver) evalsha(s *script.Script, keys *script.Keys, args []string) rueidis.Completed {
-	names := d.names(keys)
-	return d.client.B().Evalsha().Sha1(s.SHA1).Numkeys(int64(len(names))).Key(names...).Arg(args...).Build()
+	if d.cluster {
+		return d.client.B().Evalsha().Sha1(s.SHA1).Numkeys(int64(len(keys))).Key(keys[:]...).Arg(args...).Build()
+	}
+	// As words, for which the client does not compute a slot.
+	return d.client.B().Arbitrary("EVALSHA", s.SHA1, "2", keys[script.Lock], keys[script.State]).Args(args...).Build()
 }
 
-// names are what a script is given. On one server two are enough. In a Cluster
-// it is all, so that a slot on the move refuses before the script runs.
+// names are those of the keys that were made.
 func (d *Driver) names(keys *script.Keys) []string {
 	if d.cluster {
 		return keys[:]
 	}
 	return keys[:2]
+}
+
+// lastArgs are the arguments of the last acquire but its id: most others differ
+// in nothing else.
+type lastArgs struct {
+	attempt lockqueue.Attempt
+	how     script.How
+	args    []string
+}
+
+// acquireArgs are the arguments of an acquire.
+func (d *Driver) acquireArgs(a *script.Attempt) []string {
+	if len(a.Metadata) > 0 {
+		return script.AcquireArgs(a, d.retention)
+	}
+	last := d.last.Load()
+	if last == nil || last.how != a.How || !sameButID(&last.attempt, &a.Attempt) {
+		last = &lastArgs{a.Attempt, a.How, script.AcquireArgs(a, d.retention)}
+		d.last.Store(last)
+	}
+	return append([]string{a.ID.String()}, last.args[1:]...)
+}
+
+// sameButID compares two attempts without metadata.
+func sameButID(a, b *lockqueue.Attempt) bool {
+	return a.Mode == b.Mode && a.Limit == b.Limit && a.TTL == b.TTL && a.MinHold == b.MinHold && a.Tokens == b.Tokens &&
+		a.WaiterTTL == b.WaiterTTL && a.Addr == b.Addr && a.Owner == b.Owner
+}
+
+// isDone reports whether an answer is the shortest there is: done, and when.
+func isDone(message *rueidis.RedisMessage) bool {
+	values, err := message.ToArray()
+	if err != nil || len(values) != 2 {
+		return false
+	}
+	status, err := values[0].ToInt64()
+	return err == nil && status == int64(script.OK)
 }
 
 // list reads an answer that is a list.

@@ -37,22 +37,9 @@ var begins = [len(Keys{})]string{State: "stile:state:{", Line: "stile:line:{", E
 // KeysFor returns the names for a key under a prefix. A lock whose name would
 // be that of one of our own keys is refused with a driver.ErrInvalidKey.
 func KeysFor(prefix, key string) (Keys, error) {
-	lock := prefix + key
-	if lock == "" {
-		return Keys{}, fmt.Errorf("name the lock's key in redis: %w: it is empty", driver.ErrInvalidKey)
-	}
-	for _, begin := range begins[State:] {
-		if strings.HasPrefix(lock, begin) {
-			return Keys{}, fmt.Errorf("name the lock's key in redis: %w: names that begin with %q are for the lock's own records: choose another key or prefix", driver.ErrInvalidKey, begin)
-		}
-	}
-	end := "}"
-	tag := lock
-	if strings.ContainsAny(lock, "{}") {
-		end = "}" + lock
-		if tag = hashTag(lock); tag == "" {
-			tag = textInSlot(slotOf(lock))
-		}
+	names, tag, end, err := lockNames(prefix, key)
+	if err != nil {
+		return Keys{}, err
 	}
 	// All names in one piece of memory.
 	var all strings.Builder
@@ -64,11 +51,46 @@ func KeysFor(prefix, key string) (Keys, error) {
 		all.WriteString(end)
 		ends[State+i] = all.Len()
 	}
-	names := Keys{Lock: lock}
 	for i := State; i < len(names); i++ {
 		names[i] = all.String()[ends[i-1]:ends[i]]
 	}
 	return names, nil
+}
+
+// PairFor is KeysFor for the first two names, Lock and State; the others are
+// empty. Outside a Cluster a script needs no more.
+func PairFor(prefix, key string) (Keys, error) {
+	names, tag, end, err := lockNames(prefix, key)
+	if err != nil {
+		return Keys{}, err
+	}
+	names[State] = begins[State] + tag + end
+	return names, nil
+}
+
+// lockNames returns the name of the lock's own key, and what stands in all
+// others between the opening brace and the end.
+func lockNames(prefix, key string) (names Keys, tag, end string, err error) {
+	lock := prefix + key
+	if lock == "" {
+		return names, "", "", fmt.Errorf("name the lock's key in redis: %w: it is empty", driver.ErrInvalidKey)
+	}
+	if strings.HasPrefix(lock, "stile:") {
+		for _, begin := range begins[State:] {
+			if strings.HasPrefix(lock, begin) {
+				return names, "", "", fmt.Errorf("name the lock's key in redis: %w: names that begin with %q are for the lock's own records: choose another key or prefix", driver.ErrInvalidKey, begin)
+			}
+		}
+	}
+	names[Lock] = lock
+	tag, end = lock, "}"
+	if strings.IndexByte(lock, '{') >= 0 || strings.IndexByte(lock, '}') >= 0 {
+		end = "}" + lock
+		if tag = hashTag(lock); tag == "" {
+			tag = textInSlot(slotOf(lock))
+		}
+	}
+	return names, tag, end, nil
 }
 
 // Tag returns the hash tag of the six names of our own, without its braces. It
