@@ -11,24 +11,62 @@ import (
 	"time"
 )
 
-// conns are the connections of a client of our own. One that has swallowed a
-// command without a sign of life is closed, so that the client opens another:
-// its own pings would take longer to find out.
+// conns are the connections of a client of our own. The client notices a
+// connection that has gone silent by its pings, after 20 s; a lease would be
+// lost by then. So when a command of ours has ended without an answer, each
+// connection that owes one for too long is closed, and the next command opens
+// another.
+//
+// Each connection is judged by what it owes itself: from the first write after
+// it last brought anything. If the answer to an earlier command came in between,
+// the count begins with the next command only.
 type conns struct {
+	life context.Context //nolint:containedctx // It ends with cut, and what is being dialled with it.
+	end  context.CancelFunc
+
 	mu   sync.Mutex
 	open map[*conn]struct{}
 }
 
 type conn struct {
 	net.Conn
-	all         *conns
-	read, wrote atomic.Int64 // when something came, and the first write after it
+
+	all   *conns
+	wrote atomic.Int64 // when the first write was since something came; 0: nothing is owed
+	heard atomic.Bool  // something came, so the server has greeted
 }
 
-// silent is how long a connection may owe an answer before it is given up when a command has timed out.
-const silent = 500 * time.Millisecond
+const (
+	// silent is how long a connection may owe an answer when a command has
+	// ended without its own. Most servers do not stall for so long.
+	silent = 500 * time.Millisecond
+	// silentRenew is the same when that command was a renewal: then a lease is
+	// at stake, and a try lasts no longer than a part of its TTL.
+	silentRenew = 100 * time.Millisecond
+	// dialLeast is how long a dial may take when the command that needs it has
+	// ended: others may wait for the same connection.
+	dialLeast = time.Second
+)
 
-func (c *conns) dial(ctx context.Context, addr string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+func newConns() *conns {
+	c := &conns{open: make(map[*conn]struct{})}
+	c.life, c.end = context.WithCancel(context.Background()) //nolint:forbidigo // It ends with cut.
+	return c
+}
+
+// A dialError is why there is no connection to a server that has greeted: no
+// command of ours was sent.
+type dialError struct{ error }
+
+func (e *dialError) Unwrap() error { return e.error }
+
+// dial opens a connection for the client.
+func (c *conns) dial(first context.Context, addr string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(first), dialer.Timeout)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	enough := time.AfterFunc(dialLeast, func() { context.AfterFunc(first, cancel) })
+	defer enough.Stop()
 	var raw net.Conn
 	var err error
 	if config != nil {
@@ -37,29 +75,50 @@ func (c *conns) dial(ctx context.Context, addr string, dialer *net.Dialer, confi
 		raw, err = dialer.DialContext(ctx, "tcp", addr)
 	}
 	if err != nil {
-		return nil, err
+		return nil, &dialError{err}
 	}
 	it := &conn{Conn: raw, all: c}
 	c.mu.Lock()
-	if c.open == nil {
-		c.open = make(map[*conn]struct{})
+	defer c.mu.Unlock()
+	if err := c.life.Err(); err != nil {
+		_ = raw.Close()
+		return nil, &dialError{err}
 	}
 	c.open[it] = struct{}{}
-	c.mu.Unlock()
 	return it, nil
 }
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
+		c.heard.Store(true)
 		c.wrote.Store(0)
 	}
-	return n, err
+	return n, c.inGreeting(err)
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	c.wrote.CompareAndSwap(0, time.Now().UnixNano())
-	return c.Conn.Write(p)
+	if c.wrote.Load() == 0 {
+		c.wrote.CompareAndSwap(0, time.Now().UnixNano())
+	}
+	n, err := c.Conn.Write(p)
+	if err != nil && !c.heard.Load() {
+		// By TLS 1.3 the server looks at a client's certificate when the client has
+		// begun to write. What it says of it is there to be read.
+		_ = c.Conn.SetReadDeadline(time.Now().Add(silentRenew))
+		if _, why := c.Conn.Read(make([]byte, 1)); isTLS(why) {
+			err = why
+		}
+	}
+	return n, c.inGreeting(err)
+}
+
+// inGreeting marks an error from before the server has answered the greeting.
+func (c *conn) inGreeting(err error) error {
+	if err == nil || c.heard.Load() {
+		return err
+	}
+	return &dialError{err}
 }
 
 func (c *conn) Close() error {
@@ -69,27 +128,31 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// suspect closes the connections that owe an answer for too long.
-func (c *conns) suspect() {
-	var dead []*conn
-	c.mu.Lock()
-	for it := range c.open {
-		if since := it.wrote.Load(); since != 0 && time.Now().UnixNano()-since > int64(silent) {
-			dead = append(dead, it)
-		}
-	}
-	c.mu.Unlock()
-	for _, it := range dead {
-		_ = it.Close()
-	}
+// suspect closes the connections that owe an answer for patience or longer. It is
+// called when a command has ended without one.
+func (c *conns) suspect(patience time.Duration) {
+	now := time.Now().UnixNano()
+	c.closeAll(func(it *conn) bool {
+		since := it.wrote.Load()
+		return since != 0 && now-since >= int64(patience)
+	})
 }
 
-// cut closes them all.
+// cut closes them all, for good: no other is opened.
 func (c *conns) cut() {
+	c.mu.Lock()
+	c.end()
+	c.mu.Unlock()
+	c.closeAll(func(*conn) bool { return true })
+}
+
+func (c *conns) closeAll(which func(*conn) bool) {
 	c.mu.Lock()
 	open := slices.Collect(maps.Keys(c.open))
 	c.mu.Unlock()
 	for _, it := range open {
-		_ = it.Close()
+		if which(it) {
+			_ = it.Close()
+		}
 	}
 }

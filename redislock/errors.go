@@ -2,6 +2,8 @@ package redislock
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -12,9 +14,9 @@ import (
 	"github.com/stilelock/stile/driver"
 )
 
-// advice says, for an answer by which Redis refuses a command, what it means
-// and what to do. The first word of an answer is its code. No such answer has
-// changed anything.
+// advice says, for the code of an answer by which Redis refuses a command, what it
+// means and what to do. Redis checks these before a command runs, and before a
+// script begins to write: nothing was changed.
 var advice = map[string]string{
 	"READONLY":    "this server is a replica: wait for the failover to end, or name the primary in the URL",
 	"LOADING":     "the server is reading its data from disk: wait until it is done",
@@ -22,31 +24,57 @@ var advice = map[string]string{
 	"MISCONF":     "the server cannot save its data and takes no writes: look at its log and its disk",
 	"NOAUTH":      "the server wants a password: give user and password",
 	"WRONGPASS":   "user or password is wrong",
-	"NOPERM":      "the user may not do this: give it the rights that the documentation names",
+	"NOPERM":      noRights,
 	"CLUSTERDOWN": "the cluster does not serve this key now: wait for its failover, or look at CLUSTER INFO",
 	"TRYAGAIN":    "the key's slot is on the move to another node: wait until it is done",
 	"MASTERDOWN":  "this replica has lost its primary: wait for the failover to end",
-	"NOREPLICAS":  "too few replicas are connected for min-replicas-to-write",
-	"BUSY":        "a script of somebody else's blocks the server",
-	"MOVED":       "the key is at another node: use redis+cluster:// for a cluster",
-	"ASK":         "the key is at another node: use redis+cluster:// for a cluster",
-	"CROSSSLOT":   "the server is part of a cluster: use redis+cluster:// for it",
+	"NOREPLICAS":  "too few replicas are connected for min-replicas-to-write: look at the replicas",
+	"BUSY":        "a script of somebody else's blocks the server: wait, or end it with SCRIPT KILL",
+	"MOVED":       inCluster,
+	"ASK":         inCluster,
+	"CROSSSLOT":   inCluster,
+	"NOPROTO":     "the server does not speak RESP3: it takes Redis 7.0 or later, or Valkey",
+	"DENIED":      "the server is in protected mode: set a password, or bind it to the address that is used",
 	"STILEFORMAT": "another version of stile wrote the lock's records: use one version, or wait until they are gone",
 }
+
+const (
+	noRights  = "the user may not do this: give it the rights that docs/stores/redis.md names"
+	inCluster = "the key is at another node: use redis+cluster:// for a Cluster; with that, wait until its nodes agree about the slot"
+)
+
+// phrases are advice for answers whose code is a mere ERR.
+var phrases = []struct{ part, meaning string }{
+	{"max number of clients reached", "the server takes no more connections: raise maxclients, or close some"},
+	{"without any password configured", "the server has no password: give none in the URL"},
+	{"DB index is out of range", "the server has no database of that number: check the path of the URL"},
+	{"SELECT is not allowed in cluster mode", "a Cluster has database 0 only"},
+	{"No such master with that name", "the Sentinels know no primary of that name: check the name behind the hosts"},
+	{"unknown command", "the server lacks a command: it takes Redis 7.0 or later, or Valkey"},
+}
+
+// deniedInScript is how Redis refuses a command within a script to a user without
+// the right to it. What the script wrote before stays.
+const deniedInScript = "The user executing the script can't run this command or subcommand"
 
 // isRedis reports whether err is an answer of Redis with that code.
 func isRedis(err error, code string) bool {
 	refused, is := rueidis.IsRedisErr(err)
-	return is && strings.HasPrefix(refused.Error(), code)
+	return is && codeOf(refused.Error()) == code
+}
+
+// codeOf is the first word of an answer.
+func codeOf(text string) string {
+	code, _, _ := strings.Cut(text, " ")
+	return code
 }
 
 // answered reports whether the store has answered a command: done or lost.
 func answered(err error) bool { return err == nil || errors.Is(err, driver.ErrLost) }
 
-// explain turns an error of the client into one of package driver. lock is the
-// name of the lock's key in Redis.
+// explain turns an error of the client into one of package driver, from which the
+// client's stays reachable. lock is the name of the lock's key in Redis.
 func (d *Driver) explain(ctx context.Context, lock string, err error) error {
-	var dial *net.OpError
 	switch {
 	case errors.Is(err, driver.ErrClosed), errors.Is(err, driver.ErrUnavailable):
 		return err
@@ -54,32 +82,96 @@ func (d *Driver) explain(ctx context.Context, lock string, err error) error {
 		if d.closing.Err() != nil {
 			return driver.ErrClosed
 		}
-		return fmt.Errorf("%w: the client is closed", driver.ErrUnavailable)
+		return fmt.Errorf("%w: the client is closed: %w", driver.ErrUnavailable, err)
+	}
+	if _, is := rueidis.IsRedisErr(err); is {
+		return refusal(err, lock)
+	}
+	switch {
+	case unsent(err) && ctx.Err() != nil:
+		return fmt.Errorf("%w: connect to redis: %w", driver.ErrUnavailable, ctx.Err())
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: %w", driver.ErrAmbiguous, ctx.Err())
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return fmt.Errorf("%w: connect to redis: %w", driver.ErrUnavailable, err)
+	case unsent(err) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
+		return fmt.Errorf("%w: connect to redis: %sit took too long", driver.ErrUnavailable, dialAdvice(err)) // Another's context.
+	case unsent(err):
+		return fmt.Errorf("%w: connect to redis: %s%w", driver.ErrUnavailable, dialAdvice(err), err)
 	}
-	refused, is := rueidis.IsRedisErr(err)
-	if !is {
-		return fmt.Errorf("%w: redis did not answer: %w", driver.ErrAmbiguous, err)
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		// Another's context: the command that opened the connection has ended.
+		return fmt.Errorf("%w: redis did not answer in time", driver.ErrAmbiguous)
 	}
-	text := refused.Error()
-	if strings.Contains(text, "WRONGTYPE") {
-		return fmt.Errorf("%w: redis has a value of another type under the name %q, and nothing was changed: choose another key or prefix", driver.ErrInvalidKey, lock)
+	return fmt.Errorf("%w: redis did not answer: %w", driver.ErrAmbiguous, err)
+}
+
+// isTLS reports whether err is that the other side has broken off TLS.
+func isTLS(err error) bool {
+	var alert tls.AlertError
+	return errors.As(err, &alert) || err != nil && strings.Contains(err.Error(), "remote error: tls:")
+}
+
+// unsent reports whether err is that there is no connection.
+func unsent(err error) bool {
+	var own *dialError
+	var op *net.OpError
+	var untrusted *tls.CertificateVerificationError
+	return errors.As(err, &own) || errors.As(err, &op) && op.Op == "dial" || errors.As(err, &untrusted) ||
+		errors.Is(err, rueidis.ErrNoAddr) || errors.Is(err, rueidis.ErrNoSlot)
+}
+
+// dialAdvice says what may be wrong when there is no connection.
+func dialAdvice(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var header tls.RecordHeaderError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &unknown):
+		return "the server's certificate is of an unknown authority: name the file of its authorities with ca: "
+	case errors.As(err, &host):
+		return "the server's certificate is for another name: say which with server_name: "
+	case errors.As(err, &header):
+		return "the server does not speak TLS at this port: "
+	case errors.As(err, &name):
+		return "check the host: "
+	case strings.Contains(err.Error(), "tls: certificate required"):
+		return "the server wants a client's certificate: name its files with cert and key: "
+	case isTLS(err):
+		return "the server has broken off TLS, mostly for the client's certificate: check cert and key: "
 	}
-	code, _, _ := strings.Cut(text, " ")
-	meaning, known := advice[code]
-	if !known {
-		for code, text2 := range advice {
-			if strings.Contains(text, code+" ") {
-				meaning, known = text2, true
-				break
-			}
+	return "is the server up, and are host, port and TLS right? "
+}
+
+// refusal turns an answer of Redis that is an error into one of package driver.
+func refusal(err error, lock string) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "WRONGTYPE"):
+		return fmt.Errorf("%w: redis has a value of another type under the name %q, and nothing was changed: choose another key or prefix: %w", driver.ErrInvalidKey, lock, err)
+	case strings.Contains(text, deniedInScript):
+		return fmt.Errorf("%w: %s: %w", driver.ErrAmbiguous, noRights, err)
+	}
+	if meaning := meaningOf(text); meaning != "" {
+		return fmt.Errorf("%w: %s: %w", driver.ErrUnavailable, meaning, err)
+	}
+	return fmt.Errorf("%w: redis refuses: %w", driver.ErrUnavailable, err)
+}
+
+// meaningOf finds the advice for an answer. What a command within a script was
+// answered may come with other words around it.
+func meaningOf(text string) string {
+	if meaning, known := advice[codeOf(text)]; known {
+		return meaning
+	}
+	for _, p := range phrases {
+		if strings.Contains(text, p.part) {
+			return p.meaning
 		}
 	}
-	if !known {
-		return fmt.Errorf("%w: redis refuses: %w", driver.ErrUnavailable, err)
+	for word := range strings.FieldsSeq(text) {
+		if meaning, known := advice[strings.Trim(word, "-:")]; known {
+			return meaning
+		}
 	}
-	return fmt.Errorf("%w: %s: %w", driver.ErrUnavailable, meaning, err)
+	return ""
 }

@@ -25,7 +25,11 @@ func (d *Driver) run(ctx context.Context, s *script.Script, keys *script.Keys, a
 		return message, nil
 	}
 	if ctx.Err() != nil && d.conns != nil {
-		d.conns.suspect()
+		patience := silent
+		if s == &script.Renew {
+			patience = silentRenew
+		}
+		d.conns.suspect(patience)
 	}
 	return message, d.explain(ctx, keys[script.Lock], err)
 }
@@ -64,7 +68,7 @@ func (d *Driver) acquireArgs(a *script.Attempt) []string {
 		last = &lastArgs{a.Attempt, a.How, script.AcquireArgs(a, d.retention)}
 		d.last.Store(last)
 	}
-	return append([]string{a.ID.String()}, last.args[1:]...)
+	return append([]string{script.Opening(a.ID)}, last.args[1:]...)
 }
 
 // sameButID compares two attempts without metadata.
@@ -75,6 +79,9 @@ func sameButID(a, b *lockqueue.Attempt) bool {
 
 // isDone reports whether an answer is the shortest there is: done, and when.
 func isDone(message *rueidis.RedisMessage) bool {
+	if status, err := message.ToInt64(); err == nil {
+		return status == int64(script.OK)
+	}
 	values, err := message.ToArray()
 	if err != nil || len(values) != 2 {
 		return false

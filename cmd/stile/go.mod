@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/spf13/cobra v1.10.2
 	github.com/stilelock/stile v0.0.0
+	github.com/stilelock/stile/redislock v0.0.0
 	github.com/stilelock/stile/sqlitelock v0.0.0
 	golang.org/x/sys v0.49.0
 )
@@ -15,6 +16,7 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
+	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	modernc.org/libc v1.79.0 // indirect
@@ -24,5 +26,7 @@ require (
 )
 
 replace github.com/stilelock/stile => ../..
+
+replace github.com/stilelock/stile/redislock => ../../redislock
 
 replace github.com/stilelock/stile/sqlitelock => ../../sqlitelock

@@ -67,10 +67,9 @@ var reopenCases = []testCase{
 		var last uint64
 		for range 3 {
 			var l *lease
-			req := w.request("k")
 			w.until("the client is served after a restart", func() bool {
 				var err error
-				l, err = w.try(w.client(), req)
+				l, err = w.try(w.client(), w.request("k")) // Anew each time: one that was withdrawn is over.
 				if err != nil {
 					w.wantError("Acquire after a restart of the store", err, driver.ErrUnavailable)
 				}

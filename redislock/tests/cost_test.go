@@ -80,9 +80,9 @@ func TestCallsOfScripts(t *testing.T) {
 		{"hand over to the last but one", 9, func() { l.want(script.OK, l.release(3, script.TombIfWithdrawn)) }},
 		{"hand over to the last", 9, func() { l.want(script.OK, l.release(4, script.TombIfWithdrawn)) }},
 		{"release with nobody left", 2, func() { l.want(script.OK, l.release(5, script.TombIfWithdrawn)) }},
-		{"share", 13, func() { l.want(script.Granted, l.acquire(shared(6))) }},
-		{"share with one", 11, func() { l.want(script.Granted, l.acquire(shared(7))) }},
-		{"release a share", 11, func() { l.want(script.OK, l.release(6, script.TombIfWithdrawn)) }},
+		{"share", 14, func() { l.want(script.Granted, l.acquire(shared(6))) }},
+		{"share with one", 15, func() { l.want(script.Granted, l.acquire(shared(7))) }},
+		{"release a share", 12, func() { l.want(script.OK, l.release(6, script.TombIfWithdrawn)) }},
 	} {
 		step.run()
 		calls, _ := l.calls()

@@ -48,9 +48,9 @@ func (r *rig) fresh(t *rapid.T, s scripts) *target {
 func TestScriptsDoWhatTheModelDoes(t *testing.T) {
 	r, counts, ours := newRig(t), differ.Counts{}, theScripts()
 	r.wire.load(t, ours.all()...)
-	rounds := 3 // Each is 100 runs, unless -rapid.checks says otherwise.
+	rounds := 2 // Each is 100 runs, unless -rapid.checks says otherwise.
 	if testing.Short() {
-		rounds = 1
+		rounds = 5 // Of 20.
 	}
 	for range rounds {
 		rapid.Check(t, func(t *rapid.T) { differ.Play(t, r.fresh(t, ours), counts) })

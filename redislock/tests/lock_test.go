@@ -78,6 +78,9 @@ func (l *lock) run(s *script.Script, args []string) ([]any, error) {
 	if at, short := answer.(string); short {
 		return []any{int64(script.Granted), at, at, at, at}, nil // Nobody here asks for its end.
 	}
+	if answer == int64(script.OK) {
+		return []any{answer, "0"}, nil
+	}
 	values, ok := answer.([]any)
 	if !ok {
 		return nil, fmt.Errorf("answered %v", answer)

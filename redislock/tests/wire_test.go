@@ -43,7 +43,7 @@ func (w *wire) flush() error {
 }
 
 // read reads one answer: int64, string, nil, []any, or an error.
-func (w *wire) read() (any, error) { return w.conn.Receive(30 * time.Second) }
+func (w *wire) read() (any, error) { return w.conn.Receive(10 * time.Second) }
 
 // do sends a command and returns what it answers.
 func (w *wire) do(args ...string) (any, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"github.com/stilelock/stile/bench/internal/report"
@@ -33,6 +34,19 @@ func Run(ctx context.Context, config Config, out io.Writer) (result *report.Repo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if config.Profile != "" {
+		file, err := os.Create(config.Profile)
+		if err != nil {
+			return nil, fmt.Errorf("write profile: %w", err)
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, file.Close())
+		}()
+	}
 	b := &bench{config: config, server: s, out: out}
 	r := &report.Report{Started: time.Now(), Server: s.about, Machine: machine()}
 	for _, l := range libraries() {
@@ -84,10 +98,17 @@ func (b *bench) round(ctx context.Context, c *contest, round int) error {
 		}
 		// A key of its own, so that nothing of an earlier run is in its way.
 		key := fmt.Sprintf("bench/%d/%s/%d/%d", time.Now().UnixNano(), c.item.Name, n, round)
-		values, err := c.runs[n](ctx, b, key)
+		limited, cancel := context.WithTimeout(ctx, b.limit(c))
+		values, err := c.runs[n](limited, b, key)
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case err != nil && values == nil && row.Library != stileName:
+			// Another library's trouble is worth a line, and ends nothing.
+			row.Failed = append(row.Failed, fmt.Sprintf("round %d: %v", round+1, err))
+			fmt.Fprintf(b.out, "round %d %s, %s: failed: %v\n", round+1, c.item.Name, row.Title(), err)
+			continue
 		case err != nil && values == nil:
 			return fmt.Errorf("%s, %s, round %d: %w", c.item.Name, row.Title(), round+1, err)
 		case err != nil:
@@ -98,6 +119,14 @@ func (b *bench) round(ctx context.Context, c *contest, round int) error {
 		fmt.Fprintf(b.out, "round %d %s, %s: %s %s %s\n", round+1, c.item.Name, row.Title(), first.Name, report.Number(values[first.Name]), first.Unit)
 	}
 	return nil
+}
+
+// limit is how long a run may take at most, which none does that works.
+func (b *bench) limit(c *contest) time.Duration {
+	if c.alone {
+		return time.Hour
+	}
+	return 30*time.Second + 10*long*b.config.Duration
 }
 
 // overlapped makes an error of overlaps.

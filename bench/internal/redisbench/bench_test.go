@@ -47,7 +47,7 @@ func TestEveryItemRuns(t *testing.T) {
 					t.Errorf("%s: %s has %v overlaps", item.Name, row.Title(), values["overlaps"])
 				}
 			}
-			if main := item.Metrics[0]; row.Library == stileName && row.Spread[main.Name].Max <= 0 {
+			if main := item.Metrics[0]; row.Library == stileName && item.Name != "idle-waiters" && row.Spread[main.Name].Max <= 0 {
 				t.Errorf("%s: stile's %s is %v", item.Name, main.Name, row.Spread[main.Name])
 			}
 		}

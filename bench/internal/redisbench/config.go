@@ -19,6 +19,7 @@ type Config struct {
 	Only     *regexp.Regexp // the items to run; nil: all
 	Libs     *regexp.Regexp // the libraries; nil: all
 	JSON     string         // a file for all figures; empty: none
+	Profile  string         // a file for a profile of this program's processor time; empty: none
 	Waiters  []int          // how long the lines of stile alone are
 	Keys     int            // how many different keys stile locks once
 	KeyTTL   time.Duration  // the TTL of those leases, at least 1 s
@@ -36,6 +37,7 @@ func Parse(args []string, usage func(flags *flag.FlagSet)) (Config, error) {
 	flags.DurationVar(&c.Duration, "duration", 2*time.Second, "how long one run takes; idle waiters and slow contention take four times as long")
 	flags.IntVar(&c.Workers, "workers", 64, "how many clients")
 	flags.StringVar(&c.JSON, "json", "", "write all figures to this `file`")
+	flags.StringVar(&c.Profile, "cpuprofile", "", "write a profile of the clients' processor time to this `file`")
 	flags.IntVar(&c.Keys, "keys", 1_000_000, "how many different keys to lock once")
 	flags.DurationVar(&c.KeyTTL, "key-ttl", 2*time.Second, "the TTL of those leases")
 	flags.DurationVar(&c.Keep, "retention", 5*time.Second, "the retention of those keys")

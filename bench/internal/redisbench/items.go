@@ -16,7 +16,8 @@ type run func(ctx context.Context, b *bench, key string) (report.Values, error)
 // A contest is one kind of work and those who do it.
 type contest struct {
 	item   *report.Item
-	rounds int // at most so many; 0: as many as there are
+	rounds int  // at most so many; 0: as many as there are
+	alone  bool // stile's own, with limits of its own
 	runs   []run
 }
 
@@ -52,12 +53,12 @@ func contests(c Config) []*contest {
 		alone, func(l *library) run { return uncontended(l, 1) },
 		report.Metric{Name: "pair p50", Unit: "µs", Better: report.Lower}, report.Metric{Name: "pair p99", Unit: "µs"},
 		report.Metric{Name: "pairs/s"}, report.Metric{Name: "commands/pair"}, report.Metric{Name: "redis.calls/pair"},
-		report.Metric{Name: "server µs/pair"}, report.Metric{Name: "client CPU µs/pair"})
+		report.Metric{Name: "server µs/pair"}, report.Metric{Name: "server CPU µs/pair"}, report.Metric{Name: "client CPU µs/pair"})
 	add("uncontended-many", fmt.Sprintf("%d goroutines of one program, each with a key of its own, over one client object: each library as it is fastest.", c.Workers),
 		shared, func(l *library) run { return uncontended(l, c.Workers) },
 		report.Metric{Name: "pairs/s", Better: report.Higher}, report.Metric{Name: "pair p50", Unit: "µs"},
 		report.Metric{Name: "pair p99", Unit: "µs"}, report.Metric{Name: "commands/pair"}, report.Metric{Name: "redis.calls/pair"},
-		report.Metric{Name: "server µs/pair"}, report.Metric{Name: "client CPU µs/pair"})
+		report.Metric{Name: "server µs/pair"}, report.Metric{Name: "server CPU µs/pair"}, report.Metric{Name: "client CPU µs/pair"})
 	fight := []report.Metric{
 		{Name: "grants/s", Better: report.Higher},
 		{Name: "Jain"},
@@ -106,7 +107,8 @@ func uncontended(l *library, workers int) run {
 			"pairs/s":  measure.PerUnit(n, u.Took.Seconds()),
 			"pair p50": measure.Micros(measure.Percentile(u.Pairs, 50)), "pair p99": measure.Micros(measure.Percentile(u.Pairs, 99)),
 			"commands/pair": measure.PerUnit(cost.requests, n), "redis.calls/pair": measure.PerUnit(cost.inner, n),
-			"server µs/pair": measure.PerUnit(cost.usec, n), "client CPU µs/pair": measure.PerUnit(measure.Micros(w.used), n),
+			"server CPU µs/pair": measure.PerUnit(w.busy, n),
+			"server µs/pair":     measure.PerUnit(cost.usec, n), "client CPU µs/pair": measure.PerUnit(measure.Micros(w.used), n),
 		}, nil
 	}
 }
@@ -139,11 +141,13 @@ func fightValues(f *work.Contended, cost cost, w *window) report.Values {
 	p50 := measure.Millis(measure.Percentile(f.Waits, 50))
 	return report.Values{
 		"grants/s": measure.PerUnit(n, f.Took.Seconds()), "Jain": measure.Jain(f.Counts),
-		"fewest": float64(fewest), "most": float64(most),
+		"hand-overs/s": measure.PerUnit(float64(f.Changes), f.Took.Seconds()),
+		"fewest":       float64(fewest), "most": float64(most),
 		"wait p50": p50, "wait p99": measure.Millis(measure.Percentile(f.Waits, 99)),
 		"longest wait": measure.Millis(f.Longest), "longest/p50": measure.PerUnit(measure.Millis(f.Longest), p50),
 		"scripts/grant": measure.PerUnit(cost.scripts, n), "commands/grant": measure.PerUnit(cost.requests, n),
 		"redis.calls/grant": measure.PerUnit(cost.inner, n), "server µs/grant": measure.PerUnit(cost.usec, n),
+		"server CPU µs/grant": measure.PerUnit(w.busy, n),
 		"client CPU µs/grant": measure.PerUnit(measure.Micros(w.used), n), "overlaps": float64(f.Overlaps),
 	}
 }

@@ -175,20 +175,29 @@ func (q *queue) failed() error {
 
 // await waits for ready, for a failure, or until it has taken too long.
 func (q *queue) await(ctx context.Context, ready <-chan struct{}) error {
-	err := until(ctx, lineLimit, func() (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, lineLimit)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := q.failed()
 		select {
 		case <-ready:
-			return true, q.failed()
-		default:
-			return false, q.failed()
+			return err
+		case <-ticker.C:
+		case <-ctx.Done():
+			err = errors.Join(err, errTooLong)
 		}
-	})
-	if err != nil {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return fmt.Errorf("serve the line, %d served so far: %w", len(q.served), err)
+		if err != nil {
+			return fmt.Errorf("serve the line, %d served so far: %w", q.count(), err)
+		}
 	}
-	return nil
+}
+
+func (q *queue) count() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.served)
 }
 
 // disorder counts the places of the line at which another was served.

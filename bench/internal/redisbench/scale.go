@@ -17,7 +17,7 @@ var errNotOwn = errors.New("this item counts all keys of the server, so it runs 
 
 // scaleContests are for stile alone: what others have no line for.
 func scaleContests(c Config) []*contest {
-	lines := &contest{rounds: idleRounds, item: &report.Item{
+	lines := &contest{rounds: idleRounds, alone: true, item: &report.Item{
 		Name: "long-line",
 		About: fmt.Sprintf("Stile alone, %d clients: so many goroutines wait for one key, then all are served. Script time is the mean of the scripts\n"+
 			"that ran during the first hand-overs (at most %d of them), with the whole line still there.", lineClients, fullLine),
@@ -36,7 +36,7 @@ func scaleContests(c Config) []*contest {
 			return longLine(ctx, b, key, n)
 		})
 	}
-	keys := &contest{rounds: 1, item: &report.Item{
+	keys := &contest{rounds: 1, alone: true, item: &report.Item{
 		Name: "many-keys",
 		About: fmt.Sprintf("Stile alone: %d goroutines over one client lock and release %d different keys once (TTL %v, retention %v).\n"+
 			"How many Redis keys there are right after, and how long until there is none.", c.Workers, c.Keys, c.KeyTTL, c.Keep),

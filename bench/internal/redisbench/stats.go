@@ -22,21 +22,47 @@ type window struct {
 	before map[string]counter
 	after  map[string]counter
 	cpu    cpu.Time
-	used   cpu.Time
+	used   cpu.Time // by this program
+	busy   float64  // by the server, in microseconds
 }
 
 // Begin reads the counters.
 func (w *window) Begin(ctx context.Context) (err error) {
 	w.cpu = cpu.Used()
+	if w.busy, err = w.server.busy(ctx); err != nil {
+		return err
+	}
 	w.before, err = w.server.counters(ctx)
 	return err
 }
 
 // End reads them again.
 func (w *window) End(ctx context.Context) (err error) {
-	w.after, err = w.server.counters(ctx)
+	if w.after, err = w.server.counters(ctx); err != nil {
+		return err
+	}
+	busy, err := w.server.busy(ctx)
+	w.busy = busy - w.busy
 	w.used = cpu.Used() - w.cpu
 	return err
+}
+
+// busy is the processor time that the server has used, with what its kernel did
+// for it, in microseconds.
+func (s *server) busy(ctx context.Context) (float64, error) {
+	info, err := s.admin.Info(ctx, "cpu").Result()
+	if err != nil {
+		return 0, fmt.Errorf("read processor time: %w", err)
+	}
+	sum := 0.0
+	for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+		seconds, err := strconv.ParseFloat(field(info, name), 64)
+		if err != nil {
+			return 0, fmt.Errorf("read processor time: %w", err)
+		}
+		sum += seconds * 1e6
+	}
+	return sum, nil
 }
 
 func (s *server) counters(ctx context.Context) (map[string]counter, error) {

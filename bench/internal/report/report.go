@@ -38,6 +38,7 @@ type Row struct {
 	Library string                    `json:"library"`
 	Variant string                    `json:"variant,omitempty"`
 	Rounds  []Values                  `json:"rounds"`
+	Failed  []string                  `json:"failed,omitempty"` // rounds without figures, and why
 	Spread  map[string]measure.Spread `json:"spread"`
 }
 
@@ -149,6 +150,11 @@ func (i *Item) Write(w io.Writer, library string) error {
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
+	}
+	for _, row := range i.Rows {
+		for _, why := range row.Failed {
+			fmt.Fprintf(w, "%s failed in %s\n", row.Title(), why)
+		}
 	}
 	if len(i.Ratios) > 0 {
 		fmt.Fprintln(w)

@@ -13,6 +13,7 @@ type Contended struct {
 	Counts   []int           // how often each client was granted
 	Waits    []time.Duration // of each grant
 	Longest  time.Duration   // the longest wait, with those that had not ended yet
+	Changes  int             // grants to another client than the one that had held last
 	Overlaps int             // how often a client was granted while another held
 	Took     time.Duration
 }
@@ -28,6 +29,8 @@ type fight struct {
 	d           time.Duration
 	inside      atomic.Int32
 	overlaps    atomic.Int32
+	last        atomic.Pointer[fighter] // who held last
+	changes     atomic.Int64
 }
 
 // A fighter is what one client of a fight did.
@@ -64,7 +67,7 @@ func RunContended(ctx context.Context, clients []Client, key string, hold, think
 	err := w.End(ctx)
 	stop()
 	group.Wait()
-	c := Contended{Took: d, Overlaps: int(f.overlaps.Load())}
+	c := Contended{Took: d, Changes: int(f.changes.Load()), Overlaps: int(f.overlaps.Load())}
 	for _, who := range fighters {
 		if err == nil {
 			err = who.err
@@ -91,6 +94,9 @@ func (f *fight) run(ctx, line context.Context, who *fighter) {
 			who.unfinished = max(f.start.Add(f.d).Sub(called), 0)
 		} else if err == nil {
 			who.waits = append(who.waits, granted.Sub(called))
+			if last := f.last.Swap(who); last != nil && last != who {
+				f.changes.Add(1)
+			}
 		}
 		if err != nil {
 			// What a library says when its caller's context has ended is its own affair.

@@ -80,10 +80,24 @@ func TestContendedCountsGrantsOfEachClient(t *testing.T) {
 	if len(got.Counts) != 4 || sum != got.Grants() || got.Overlaps != 0 {
 		t.Errorf("counts %v, %d grants, %d overlaps; want 4 clients, their sum, none", got.Counts, got.Grants(), got.Overlaps)
 	}
+	if got.Changes < 1 || got.Changes >= sum {
+		t.Errorf("%d grants of %d went to another client than the one before", got.Changes, sum)
+	}
 	for _, wait := range got.Waits {
 		if wait > got.Longest {
 			t.Errorf("a wait of %v, and the longest is %v", wait, got.Longest)
 		}
+	}
+}
+
+func TestContendedByOneClientHandsNothingOver(t *testing.T) {
+	t.Parallel()
+	got, err := work.RunContended(t.Context(), []work.Client{newMemory(t)}, "k", 0, 0, 10*time.Millisecond, &window{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Grants() == 0 || got.Changes != 0 {
+		t.Errorf("%d grants to the only client, %d to another one than before", got.Grants(), got.Changes)
 	}
 }
 

@@ -25,7 +25,7 @@ func (c *link) end() {
 
 // serve connects one client to a server.
 func (n *Network) serve(client net.Conn, address string) {
-	server, err := net.Dial("tcp", address)
+	server, err := net.Dial("tcp", address) //nolint:noctx // A server on this machine: it takes or refuses at once.
 	if err != nil {
 		_ = client.Close()
 		return

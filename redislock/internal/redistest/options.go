@@ -47,7 +47,7 @@ func (s *setup) lines() []string {
 		"daemonize no",
 		`save ""`,
 		"enable-debug-command yes",
-		"maxclients 20000",
+		"maxclients 10000",
 		"repl-diskless-sync yes",
 		"repl-diskless-sync-delay 0",
 	}

@@ -45,8 +45,8 @@ func (p *process) launch() error {
 	if err != nil {
 		return fmt.Errorf("start redis-server: %w", err)
 	}
-	defer func() { _ = log.Close() }() // The process has it open by itself.
-	cmd := exec.Command("redis-server", p.args...)
+	defer func() { _ = log.Close() }()             // The process has it open by itself.
+	cmd := exec.Command("redis-server", p.args...) //nolint:noctx // It ends by end, which says how, and with the test process.
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = p.dir, log, log, dieWithParent()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start redis-server (on Debian it is in the package redis-server): %w", err)
@@ -108,13 +108,6 @@ func (p *process) signal(sig os.Signal) error {
 		return errors.New("signal redis-server: it does not run")
 	}
 	return p.cmd.Process.Signal(sig)
-}
-
-// running reports whether the process was started and not ended by us.
-func (p *process) running() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.cmd != nil
 }
 
 // logTail returns the last lines of the log.

@@ -215,7 +215,8 @@ func TestClusterMovesASlot(t *testing.T) {
 }
 
 func TestSharedIsOne(t *testing.T) {
-	if redistest.Shared(t) != redistest.Shared(t) {
+	first := redistest.Shared(t)
+	if again := redistest.Shared(t); again != first {
 		t.Error("there are two")
 	}
 	if err := redistest.StopShared(); err != nil {

@@ -28,7 +28,7 @@ type Conn struct {
 
 // Dial connects to a Redis at address on network ("tcp" or "unix").
 func Dial(network, address string) (*Conn, error) {
-	conn, err := net.DialTimeout(network, address, patience)
+	conn, err := net.DialTimeout(network, address, patience) //nolint:noctx // It is bounded, and a cleanup has no context to give.
 	if err != nil {
 		return nil, fmt.Errorf("dial redis: %w", err)
 	}

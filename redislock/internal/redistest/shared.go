@@ -37,7 +37,7 @@ func (o *once[T]) stop(discard func(T) error) error {
 	}
 	o.started = false
 	if o.err != nil {
-		return nil //nolint:nilerr // The start has failed, which its tests have said; there is nothing to stop.
+		return nil // The start has failed, which its tests have said: there is nothing to stop.
 	}
 	return discard(o.value)
 }

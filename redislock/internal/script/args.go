@@ -45,6 +45,20 @@ type Attempt struct {
 	How How
 }
 
+// begin is how the record of most who hold a lock begins. A script that finds it
+// at hand need not put it together.
+const begin = "stile1 hx "
+
+// Opening is the first of an acquire's arguments, the only one that differs
+// from those of another attempt that asks for the same.
+func Opening(id driver.LeaseID) string {
+	var text [len(begin) + 2*len(id) + 1]byte
+	copy(text[:], begin)
+	hex.Encode(text[len(begin):], id[:])
+	text[len(text)-1] = ' '
+	return string(text[:])
+}
+
 // AcquireArgs are the arguments of [Acquire]. The key's record is kept for
 // retention after its last use.
 func AcquireArgs(a *Attempt, retention time.Duration) []string {
@@ -61,25 +75,23 @@ func AcquireArgs(a *Attempt, retention time.Duration) []string {
 	}
 	// All in one piece of memory: this is half of what an acquire costs its client.
 	text := make([]byte, 0, 200+len(addr)+len(a.Owner))
-	var ends [6]int
-	text = hex.AppendEncode(text, a.ID[:])
+	var ends [5]int
+	text = append(hex.AppendEncode(append(text, begin...), a.ID[:]), ' ')
 	ends[0] = len(text)
-	text = strconv.AppendInt(text, int64(a.TTL), 10)
-	ends[1] = len(text)
 	text = strconv.AppendInt(text, lifetime(a.TTL), 10)
-	ends[2] = len(text)
+	ends[1] = len(text)
 	text = strconv.AppendInt(text, lifetime(a.TTL+lockqueue.FromDuration(retention)), 10)
-	ends[3] = len(text)
+	ends[2] = len(text)
 	for _, n := range [...]int64{int64(a.TTL), int64(a.MinHold), int64(a.Tokens), 0, int64(a.Limit)} {
 		text = append(strconv.AppendInt(text, n, 10), ' ')
 	}
 	text = append(append(text, addr...), ' ')
 	text = appendTail(text, a.Owner, a.Metadata)
-	ends[4] = len(text)
+	ends[3] = len(text)
 	text = append(text, plain, ' ', mode, ' ', byte(a.How), ' ')
 	text = append(strconv.AppendInt(text, int64(a.WaiterTTL), 10), ' ')
 	text = strconv.AppendInt(text, ceilMillis(lockqueue.FromDuration(retention)), 10)
-	ends[5] = len(text)
+	ends[4] = len(text)
 	args, whole, from := make([]string, len(ends)), string(text), 0
 	for i, to := range ends {
 		args[i], from = whole[from:to], to
@@ -95,7 +107,7 @@ func RenewArgs(id driver.LeaseID, token uint64, ttl lockqueue.Micros, retention 
 
 // ReleaseArgs are the arguments of [Release].
 func ReleaseArgs(id driver.LeaseID, tomb Tomb, retention time.Duration) []string {
-	return []string{id.String(), string([]byte{byte(tomb), ' '}) + millis(retention)}
+	return []string{Opening(id), string([]byte{byte(tomb), ' '}) + millis(retention)}
 }
 
 // BreakArgs are the arguments of [Break].
@@ -122,7 +134,7 @@ const slack = 24 * 60 * 60 * 1000
 func WithClock(s *Script, args []string, now lockqueue.Now) []string {
 	args = append([]string(nil), args...)
 	if s.Name == Acquire.Name {
-		for _, i := range []int{2, 3} { // The two lifetimes.
+		for _, i := range []int{1, 2} { // The two lifetimes.
 			n, err := strconv.ParseInt(args[i], 10, 64)
 			if err != nil {
 				panic("script: " + err.Error()) // They are AcquireArgs' own.

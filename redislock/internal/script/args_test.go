@@ -10,6 +10,8 @@ import (
 	"github.com/stilelock/stile/redislock/internal/script"
 )
 
+const beginID = "stile1 hx " + hexID + " "
+
 func TestArgs(t *testing.T) {
 	plain := script.Attempt{How: script.Probe, Attempt: lockqueue.Attempt{ID: id(t), Limit: 1, TTL: 1_500_001, Tokens: 1, WaiterTTL: 15_000_000, Owner: "me"}}
 	shared := plain
@@ -18,22 +20,23 @@ func TestArgs(t *testing.T) {
 	block.Tokens, least.MinHold, permit.Limit = 3, 4, 2
 	const tail = `{"o":"me"}`
 	for name, c := range map[string]struct{ got, want []string }{
-		"plain":   {script.AcquireArgs(&plain, time.Hour), []string{hexID, "1500001", "1502", "3601502", "1500001 0 1 0 1 - " + tail, "1 x p 15000000 3600000"}},
-		"shared":  {script.AcquireArgs(&shared, 1), []string{hexID, "1500001", "1502", "1502", "1500001 0 1 0 1 s:c ", "0 s q 15000000 1"}},
-		"block":   {script.AcquireArgs(&block, time.Hour)[4:], []string{"1500001 0 3 0 1 - " + tail, "0 x p 15000000 3600000"}},
-		"least":   {script.AcquireArgs(&least, time.Hour)[4:], []string{"1500001 4 1 0 1 - " + tail, "0 x p 15000000 3600000"}},
-		"permit":  {script.AcquireArgs(&permit, time.Hour)[4:], []string{"1500001 0 1 0 2 - " + tail, "0 x p 15000000 3600000"}},
+		"plain":   {script.AcquireArgs(&plain, time.Hour), []string{beginID, "1502", "3601502", "1500001 0 1 0 1 - " + tail, "1 x p 15000000 3600000"}},
+		"shared":  {script.AcquireArgs(&shared, 1), []string{beginID, "1502", "1502", "1500001 0 1 0 1 s:c ", "0 s q 15000000 1"}},
+		"block":   {script.AcquireArgs(&block, time.Hour)[3:], []string{"1500001 0 3 0 1 - " + tail, "0 x p 15000000 3600000"}},
+		"least":   {script.AcquireArgs(&least, time.Hour)[3:], []string{"1500001 4 1 0 1 - " + tail, "0 x p 15000000 3600000"}},
+		"permit":  {script.AcquireArgs(&permit, time.Hour)[3:], []string{"1500001 0 1 0 2 - " + tail, "0 x p 15000000 3600000"}},
 		"renew":   {script.RenewArgs(id(t), 9007199254740991, 5, time.Second), []string{hexID, "9007199254740991", "5", "1000"}},
-		"release": {script.ReleaseArgs(id(t), script.TombIfWithdrawn, 1500*time.Microsecond), []string{hexID, "w 2"}},
-		"always":  {script.ReleaseArgs(id(t), script.TombAlways, time.Second), []string{hexID, "1 1000"}},
+		"release": {script.ReleaseArgs(id(t), script.TombIfWithdrawn, 1500*time.Microsecond), []string{beginID, "w 2"}},
+		"always":  {script.ReleaseArgs(id(t), script.TombAlways, time.Second), []string{beginID, "1 1000"}},
 		"gently":  {script.BreakArgs(id(t), driver.BreakGently, time.Second), []string{hexID, "g", "1000"}},
 		"now":     {script.BreakArgs(id(t), driver.BreakNow, time.Second), []string{hexID, "n", "1000"}},
+		"opening": {[]string{script.Opening(id(t))}, []string{beginID}},
 		"settle":  {script.SettleArgs(time.Second), []string{"1000"}},
 		"inspect": {script.InspectArgs(), []string{}},
 		"clock":   {script.WithClock(&script.Renew, []string{"a"}, lockqueue.Now{Lease: 3, Wall: 4}), []string{"a", "3 4"}},
 		"acquire by a clock": {
 			script.WithClock(&script.Acquire, script.AcquireArgs(&plain, time.Hour), lockqueue.Now{Lease: 3, Wall: 4}),
-			[]string{hexID, "1500001", "86401502", "90001502", "1500001 0 1 0 1 - " + tail, "1 x p 15000000 3600000", "3 4"},
+			[]string{beginID, "86401502", "90001502", "1500001 0 1 0 1 - " + tail, "1 x p 15000000 3600000", "3 4"},
 		},
 	} {
 		if !slices.Equal(c.got, c.want) {

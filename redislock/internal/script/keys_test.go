@@ -58,10 +58,23 @@ func TestKeysComeBackFromTheirNames(t *testing.T) {
 
 func TestNamesThatAreNoneOfOurs(t *testing.T) {
 	for _, c := range [][2]string{
-		{"lock:", ""}, {"lock:", "lock:"}, {"lock:", "lock"}, {"lock:", "other:a"}, {"lock:", "stile:line:{lock:}"}, {"lock:", "stile:line:{other:a}"},
-		{"lock:", "stile:line:{lock:a"}, {"lock:", "stile:line:"}, {"lock:", "stile:wake:{lock:a}"}, {"lock:", "stile:line:{t}lock:a"},
-		{"lock:", "stile:line:{b}lock:a{c}"}, {"lock:", "stile:line:{}"}, {"lock:", "stile:line:{a{b}"}, {"", "stile:line:{}"}, {"", ""},
-		{"", "stile:state:{stile:line:{a}}"}, {"", "stile:line:{0}a}b"},
+		{"lock:", ""},
+		{"lock:", "lock:"},
+		{"lock:", "lock"},
+		{"lock:", "other:a"},
+		{"lock:", "stile:line:{lock:}"},
+		{"lock:", "stile:line:{other:a}"},
+		{"lock:", "stile:line:{lock:a"},
+		{"lock:", "stile:line:"},
+		{"lock:", "stile:wake:{lock:a}"},
+		{"lock:", "stile:line:{t}lock:a"},
+		{"lock:", "stile:line:{b}lock:a{c}"},
+		{"lock:", "stile:line:{}"},
+		{"lock:", "stile:line:{a{b}"},
+		{"", "stile:line:{}"},
+		{"", ""},
+		{"", "stile:state:{stile:line:{a}}"},
+		{"", "stile:line:{0}a}b"},
 	} {
 		if key, ok := script.KeyOf(c[0], c[1]); ok {
 			t.Errorf("prefix %q: %q is about %q", c[0], c[1], key)

@@ -89,12 +89,18 @@ func ParseRecord(text string) (lockqueue.Entry, error) {
 	}
 	var numbers [8]uint64
 	for i := range numbers {
+		if i == 2 && fields[3+i] == "+" {
+			continue // Its TTL after it was granted: see below.
+		}
 		if numbers[i], err = parseNumber(fields[3+i]); err != nil {
 			return e, errRecord("a number is none")
 		}
 	}
 	e.Token, e.Since, e.Expires = numbers[0], lockqueue.Micros(numbers[1]), lockqueue.Micros(numbers[2])
 	e.SinceWall = e.Since
+	if fields[5] == "+" {
+		e.Expires = e.Since + lockqueue.Micros(numbers[3])
+	}
 	e.TTL, e.MinHold, e.Seq = lockqueue.Micros(numbers[3]), lockqueue.Micros(numbers[4]), numbers[6]
 	if numbers[5] < 1 || numbers[5] > driver.MaxTokens || numbers[7] < 1 || numbers[7] > driver.MaxLimit {
 		return e, errRecord("a number is out of bounds")

@@ -35,6 +35,8 @@ func TestParseRecord(t *testing.T) {
 		ID: id(t), Phase: lockqueue.Held, Mode: driver.Shared, TTL: 4, MinHold: 5, Tokens: 6, Token: 9007199254740991, Since: 2, SinceWall: 2, Expires: 3,
 	}
 	released, broken, plain := shared, shared, shared
+	since := shared
+	since.Mode, since.Expires = driver.Exclusive, 6
 	released.Phase, broken.Phase, plain.Mode = lockqueue.Released, lockqueue.Broken, driver.Exclusive
 	for text, want := range map[string]lockqueue.Entry{
 		someone: waiter,
@@ -43,6 +45,7 @@ func TestParseRecord(t *testing.T) {
 		"stile1 rs " + hexID + " 9007199254740991 2 3 4 5 6 0 1 - ": released,
 		"stile1 bs " + hexID + " 9007199254740991 2 3 4 5 6 0 1 - ": broken,
 		"stile1 hx " + hexID + " 9007199254740991 2 3 4 5 6 0 1 - ": plain,
+		"stile1 hx " + hexID + " 9007199254740991 2 + 4 5 6 0 1 - ": since,
 	} {
 		if got, err := script.ParseRecord(text); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %+v, %v\nwant %+v", text, got, err, want)
@@ -61,7 +64,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		strings.Replace(good, " hx ", " qx ", 1): "phase", strings.Replace(good, " hx ", " hq ", 1): "mode",
 		strings.Replace(good, hexID, hexID[1:], 1): "lease id", strings.Replace(good, hexID, "g"+hexID[1:], 1): "lease id",
 		strings.Replace(good, " 1 ", " -1 ", 1): "number", strings.Replace(good, " 1 ", " +1 ", 1): "number", strings.Replace(good, " 1 ", " 1.5 ", 1): "number",
-		strings.Replace(good, " 1 ", "  ", 1): "number", strings.Replace(good, " 1 ", " 9007199254740992 ", 1): "number", strings.Replace(good, " 1 ", " 1e3 ", 1): "number",
+		strings.Replace(good, " 1 ", "  ", 1): "number", strings.Replace(good, " 1 ", " 9007199254740992 ", 1): "number", strings.Replace(good, " 1 ", " 1e3 ", 1): "number", strings.Replace(good, " 1 ", " + ", 1): "number",
 		strings.Replace(good, " 6 ", " 0 ", 1): "bounds", strings.Replace(good, " 6 ", " 1048577 ", 1): "bounds",
 		strings.Replace(good, " 8 ", " 0 ", 1): "bounds", strings.Replace(good, " 8 ", " 1048577 ", 1): "bounds",
 		strings.Replace(good, " - ", "  ", 1): "address", good + "x": "JSON", good + `{"o":1}`: "JSON", good + `{"o":"a"} `: "",

@@ -52,9 +52,10 @@ type Reply struct {
 	Holders []lockqueue.Entry
 }
 
-// ParseAnswer reads the answer of [Acquire], which is one number where the
-// attempt was granted in the shortest way: the time, which is its token too.
-// ttl is the attempt's.
+// ParseAnswer reads the answer of any script but [Inspect]. Where [Acquire] has
+// granted in the shortest way it is a text, the time, which is the token too;
+// ttl is the attempt's. Where [Release] has ended a lease in the shortest way it
+// is the number 0.
 func ParseAnswer(answer any, ttl lockqueue.Micros) (Reply, error) {
 	switch v := answer.(type) {
 	case string:
@@ -64,6 +65,11 @@ func ParseAnswer(answer any, ttl lockqueue.Micros) (Reply, error) {
 		}
 		now := lockqueue.Micros(at)
 		return Reply{Status: Granted, Now: now, Token: at, Since: now, Expires: now + ttl}, nil
+	case int64:
+		if v != int64(OK) {
+			return Reply{}, errReply("no such status")
+		}
+		return Reply{}, nil
 	case []any:
 		return ParseReply(v)
 	default:
@@ -71,8 +77,7 @@ func ParseAnswer(answer any, ttl lockqueue.Micros) (Reply, error) {
 	}
 }
 
-// ParseReply reads the answer of any script but [Inspect]; that of [Acquire]
-// only if it is a list: see [ParseAnswer]. Its values are int64 or string, as
+// ParseReply reads an answer that is a list: see [ParseAnswer]. Its values are int64 or string, as
 // client libraries give them.
 func ParseReply(values []any) (Reply, error) {
 	in := reader{values: values}

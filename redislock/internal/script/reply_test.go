@@ -38,6 +38,9 @@ func TestParseReply(t *testing.T) {
 		}
 	}
 	got, err := script.ParseAnswer("1700", 15)
+	if done, err := script.ParseAnswer(int64(0), 15); err != nil || !reflect.DeepEqual(done, script.Reply{}) {
+		t.Errorf("got %+v, %v", done, err)
+	}
 	if want := (script.Reply{Status: script.Granted, Now: 1700, Token: 1700, Since: 1700, Expires: 1715}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -45,12 +48,30 @@ func TestParseReply(t *testing.T) {
 
 func TestParseReplyRefuses(t *testing.T) {
 	for _, answer := range []any{
-		nil, "", "x", "-1", int64(1), 1.5, []any{}, []any{nil}, []any{int64(0)}, []any{int64(6), int64(5)}, []any{int64(8), int64(5)}, []any{int64(-1), int64(5)},
-		[]any{"0", "x"}, []any{int64(0), int64(5), int64(7), int64(9)}, []any{int64(1), int64(5), int64(7), int64(9)}, []any{int64(1), int64(5), int64(-7), int64(9), int64(9)},
-		[]any{int64(1), int64(5), int64(1) << 53, int64(9), int64(9)}, []any{int64(1), int64(5), nil, int64(9), int64(9)}, []any{int64(1), int64(5), []any{}, int64(9), int64(9)},
-		[]any{int64(2), int64(5), int64(5), int64(5), int64(2)}, []any{int64(2), int64(5), int64(5), int64(1 << 31), int64(1)}, []any{int64(3), int64(5)},
-		[]any{int64(3), int64(5), int64(1 << 21)}, []any{int64(3), int64(5), int64(1), "x"}, []any{int64(3), int64(5), int64(1), nil}, []any{int64(4), int64(5)},
-		[]any{int64(5), int64(5), int64(5)}, []any{int64(7), int64(5), int64(5)}, []any{0, 5},
+		nil, "", "x", "-1", int64(1), int64(-1), 1.5,
+		[]any{},
+		[]any{nil},
+		[]any{int64(0)},
+		[]any{int64(6), int64(5)},
+		[]any{int64(8), int64(5)},
+		[]any{int64(-1), int64(5)},
+		[]any{"0", "x"},
+		[]any{int64(0), int64(5), int64(7), int64(9)},
+		[]any{int64(1), int64(5), int64(7), int64(9)},
+		[]any{int64(1), int64(5), int64(-7), int64(9), int64(9)},
+		[]any{int64(1), int64(5), int64(1) << 53, int64(9), int64(9)},
+		[]any{int64(1), int64(5), nil, int64(9), int64(9)},
+		[]any{int64(1), int64(5), []any{}, int64(9), int64(9)},
+		[]any{int64(2), int64(5), int64(5), int64(5), int64(2)},
+		[]any{int64(2), int64(5), int64(5), int64(1 << 31), int64(1)},
+		[]any{int64(3), int64(5)},
+		[]any{int64(3), int64(5), int64(1 << 21)},
+		[]any{int64(3), int64(5), int64(1), "x"},
+		[]any{int64(3), int64(5), int64(1), nil},
+		[]any{int64(4), int64(5)},
+		[]any{int64(5), int64(5), int64(5)},
+		[]any{int64(7), int64(5), int64(5)},
+		[]any{0, 5},
 	} {
 		if got, err := script.ParseAnswer(answer, 1); err == nil {
 			t.Errorf("%v was read as %+v", answer, got)
@@ -141,9 +162,13 @@ func TestParseState(t *testing.T) {
 		}
 	}
 	for _, values := range [][]any{
-		nil, {int64(0), at, "some", int64(1), int64(1), int64(9), int64(0)}, {int64(0), at, "none", "x", int64(1), int64(9), int64(0)},
-		{int64(0), at, "none", int64(-3), int64(1), int64(9), int64(0)}, {int64(0), at, "none", int64(1), int64(1), int64(9)},
-		{int64(0), at, "none", int64(1), int64(1), int64(9), int64(0), "x"}, {int64(5), at, "none", int64(1), int64(1), int64(9), int64(0)},
+		nil,
+		{int64(0), at, "some", int64(1), int64(1), int64(9), int64(0)},
+		{int64(0), at, "none", "x", int64(1), int64(9), int64(0)},
+		{int64(0), at, "none", int64(-3), int64(1), int64(9), int64(0)},
+		{int64(0), at, "none", int64(1), int64(1), int64(9)},
+		{int64(0), at, "none", int64(1), int64(1), int64(9), int64(0), "x"},
+		{int64(5), at, "none", int64(1), int64(1), int64(9), int64(0)},
 	} {
 		if got, err := script.ParseState(values, "k"); err == nil {
 			t.Errorf("%v was read as %+v", values, got)

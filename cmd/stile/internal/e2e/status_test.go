@@ -107,7 +107,7 @@ func TestWrongUsageOfRun(t *testing.T) {
 		{[]string{"run", "--busy-exit-code", "300", "k", "--", "true"}, "0 to 255"},
 		{[]string{"run", "--quiet", "--verbose", "k", "--", "true"}, "exclude"},
 		{[]string{"run", "--owner", strings.Repeat("o", 257), "k", "--", "true"}, "owner"},
-		{[]string{"run", "--store", "consul://user:hunter2@host", "k", "--", "true"}, "known schemes: sqlite"},
+		{[]string{"run", "--store", "consul://user:hunter2@host", "k", "--", "true"}, "known schemes: redis, redis+cluster, redis+sentinel, rediss, sqlite"},
 		{[]string{"run", "--store", "sqlite:x.db?sync=off", "k", "--", "true"}, "sync"},
 		{[]string{"run", "--store", "nonsense", "k", "--", "true"}, "scheme"},
 		{[]string{"guard-of-stile-run"}, ""},

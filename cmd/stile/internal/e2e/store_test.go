@@ -33,8 +33,8 @@ func TestBadStores(t *testing.T) {
 		{"sqlite:", 64, "path"},
 		{"sqlite:a.db?colour=red", 64, "colour"},
 		{"sqlite://host/a.db", 64, "host"},
-		{"consul://user:hunter2@host", 64, "known schemes: sqlite"},
-		{"nonsense", 64, "known schemes: sqlite"},
+		{"consul://user:hunter2@host", 64, "known schemes: redis, redis+cluster, redis+sentinel, rediss, sqlite"},
+		{"nonsense", 64, "known schemes: redis, redis+cluster, redis+sentinel, rediss, sqlite"},
 	} {
 		p := h.stile("run", "--store", test.store, "k", "--", "touch", "ran")
 		p.fails(test.status, test.says)

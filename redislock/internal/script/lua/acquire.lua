@@ -1,5 +1,5 @@
 -- Every other acquire.
-local id, ttl = ARGV[1], ARGV[2] + 0
+local id, ttl = string.sub(ARGV[1], 11, 42), string.match(ARGV[4], '^%d+') + 0
 m.asks, m.how, m.waiter = MODE, HOW, WAITER
 
 local function busy()
@@ -11,7 +11,7 @@ local function busy()
 		reply[4] = m.record(m.lone or m.foreign)
 	elseif m.many > 0 then
 		local ids = call('ZRANGE', key.held, 0, 7)
-		local texts = call('HMGET', key.entries, unpack(ids))
+		local texts = #ids > 0 and call('HMGET', key.entries, unpack(ids)) or ids
 		for i = 1, #texts do
 			reply[#reply + 1] = texts[i] or nil
 		end
@@ -40,11 +40,18 @@ local function again(e, addr)
 	end
 	e.addr, e.expires = addr, m.lease + m.waiter
 	m.put(e)
-	return queued(call('ZRANK', key.line, id))
+	local rank = call('ZRANK', key.line, id)
+	if not rank then -- The line was taken away, and is made anew by those who stood in it.
+		call('ZADD', key.line, string.format('%d', e.place), id)
+		m.waiting, m.dirty, m.fresh, m.firstKnown = call('ZCARD', key.line), true, true, nil
+		rank = call('ZRANK', key.line, id)
+	end
+	m.place = math.max(m.place, e.place)
+	return queued(rank)
 end
 
 local function acquire()
-	local _, minimum, tokens, _, asked, addr, tail = string.match(ARGV[5], '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
+	local _, minimum, tokens, _, asked, addr, tail = string.match(ARGV[4], '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
 	local e = m.entry(id)
 	if e then
 		return again(e, addr)

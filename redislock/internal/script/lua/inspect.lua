@@ -18,7 +18,7 @@ if m.seen[1] then
 	if m.seen[1] == 'stile1 many' then
 		reply[3] = 'many'
 		add(call('ZRANGE', key.held, 0, -1))
-	elseif string.find(m.seen[1], '^stile1 [hmrb][xs] %x+ %d+ %d+ %d+ %d+ %d+ %d+ %d+ %d+ %S+ ') then
+	elseif string.find(m.seen[1], '^stile1 [hmrb][xs] %x+ %d+ %d+ [%d+]+ %d+ %d+ %d+ %d+ %d+ %S+ ') then
 		reply[3] = 'lone'
 		reply[#reply + 1] = m.seen[1]
 	else

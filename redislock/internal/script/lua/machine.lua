@@ -19,14 +19,15 @@ function m.parse(text)
 	local e = {}
 	local token, since, expires, ttl, minimum, tokens, at, of
 	e.phase, e.mode, e.id, token, since, expires, ttl, minimum, tokens, at, of, e.addr, e.tail = string.match(text,
-		'^stile1 ([whmrb])([xs]) (%x+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
+		'^stile1 ([whmrb])([xs]) (%x+) (%d+) (%d+) ([%d+]+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
 	if not e.id then
 		return nil
 	end
 	if e.phase == 'm' then
 		e.phase = 'h' -- m is for release's fast path, which does not look any further.
 	end
-	e.token, e.since, e.expires, e.ttl = tonumber(token), tonumber(since), tonumber(expires), tonumber(ttl)
+	e.token, e.since, e.ttl = tonumber(token), tonumber(since), tonumber(ttl)
+	e.expires = expires == '+' and e.since + e.ttl or tonumber(expires)
 	e.minimum, e.tokens, e.place, e.limit = tonumber(minimum), tonumber(tokens), tonumber(at), tonumber(of)
 	return e
 end
@@ -42,6 +43,41 @@ function m.isLone(e)
 end
 
 -- The view.
+
+-- dropMany ends all leases of those who hold together.
+function m.dropMany()
+	for _, from in ipairs({key.held, key.due}) do
+		local ids = call('ZRANGE', from, 0, -1)
+		for i = 1, #ids, 1000 do
+			call('HDEL', key.entries, unpack(ids, i, math.min(i + 999, #ids)))
+		end
+	end
+	call('DEL', key.held, key.due)
+	m.many, m.dirty, m.lockDirty, m.nextKnown = 0, true, true, nil
+end
+
+-- mend makes the two lists of those who hold together one again, when one of them was taken away. Who is not in held
+-- does not hold.
+function m.mend()
+	for _, id in ipairs(call('ZRANGE', key.due, 0, -1)) do
+		if not call('ZSCORE', key.held, id) then
+			call('ZREM', key.due, id)
+		end
+	end
+	for _, id in ipairs(call('ZRANGE', key.held, 0, -1)) do
+		local text = call('HGET', key.entries, id)
+		local e = text and m.parse(text)
+		if e and e.phase ~= 'w' then
+			call('ZADD', key.due, string.format('%d', m.ends(e)), id)
+			m.far = math.max(m.far, m.ends(e))
+		else
+			call('ZREM', key.held, id)
+			call('ZREM', key.due, id)
+		end
+	end
+	m.many, m.nextKnown = call('ZCARD', key.held), nil
+	m.fresh, m.dirty, m.lockDirty = true, true, true
+end
 
 function m.load()
 	if m.seen[2] then
@@ -88,14 +124,10 @@ function m.load()
 			tokens = 1, place = 0, limit = 1, addr = '-', tail = '', expires = left < 0 and 9007199254740991 or m.lease + left * 1000 + 1,
 		}
 	end
-	if m.many > 0 and value ~= 'stile1 many' then
-		-- Somebody has taken the lock's key away, and with it all who held it together.
-		local ids = call('ZRANGE', key.held, 0, -1)
-		for i = 1, #ids, 1000 do
-			call('HDEL', key.entries, unpack(ids, i, math.min(i + 999, #ids)))
-		end
-		call('DEL', key.held, key.due)
-		m.many, m.dirty = 0, true
+	if value == 'stile1 many' and not m.seen[2] then
+		m.mend()
+	elseif m.many > 0 and value ~= 'stile1 many' then
+		m.dropMany() -- Somebody has taken the lock's key away, and with it all who held it together.
 	end
 end
 
@@ -114,10 +146,14 @@ function m.entry(id)
 		return m.firstKnown
 	end
 	local text = call('HGET', key.entries, id)
-	return text and m.parse(text)
+	local e = text and m.parse(text)
+	if e and e.phase ~= 'w' and not call('ZSCORE', key.held, id) then
+		return nil -- It is left over from a lock that was taken away in part.
+	end
+	return e
 end
 
--- first returns who stands first in line. A place without an entry, or an entry without a place, is no attempt.
+-- first returns who stands first in line. A place without a waiter's entry is no attempt.
 function m.first()
 	while not m.firstKnown do
 		local ids = call('ZRANGE', key.line, 0, 0)
@@ -126,8 +162,10 @@ function m.first()
 			return nil
 		end
 		local text = call('HGET', key.entries, ids[1])
-		m.firstKnown = text and m.parse(text)
-		if not m.firstKnown then
+		local e = text and m.parse(text)
+		if e and e.phase == 'w' then
+			m.firstKnown = e
+		else
 			call('ZREM', key.line, ids[1])
 			m.waiting, m.dirty = math.max(m.waiting - 1, 1), true
 		end
@@ -142,12 +180,14 @@ function m.nextDue()
 	while not m.nextKnown and m.many > 0 do
 		local ids = call('ZRANGE', key.due, 0, 0)
 		if #ids == 0 then
-			m.many, m.dirty, m.lockDirty = 0, true, true
+			m.dropMany()
 			return nil
 		end
 		local text = call('HGET', key.entries, ids[1])
-		m.nextKnown = text and m.parse(text)
-		if not m.nextKnown then
+		local e = text and m.parse(text)
+		if e and e.phase ~= 'w' then
+			m.nextKnown = e
+		else
 			call('ZREM', key.due, ids[1])
 			call('ZREM', key.held, ids[1])
 			m.many, m.dirty, m.lockDirty = math.max(m.many - 1, 0), true, true
@@ -161,9 +201,7 @@ function m.put(e, isNew)
 		if isNew then
 			call('ZADD', key.line, string.format('%d', e.place), e.id)
 			m.dirty = true
-			if m.waiting == 1 then
-				m.fresh = true -- The key may be new, and has to be told when to go.
-			end
+			m.fresh = true -- A key may be new, and has to be told when to go.
 		end
 		call('HSET', key.entries, e.id, m.record(e))
 		if m.firstKnown and m.firstKnown.id == e.id then
@@ -180,22 +218,22 @@ function m.put(e, isNew)
 	m.nextKnown = nil
 	if isNew then
 		call('ZADD', key.held, string.format('%d', e.token), e.id)
-		if m.many == 1 then
-			m.fresh = true
-		end
+		m.fresh = true
 	end
-	call('ZADD', key.due, string.format('%d', m.ends(e)), e.id)
+	local added = call('ZADD', key.due, string.format('%d', m.ends(e)), e.id)
 	call('HSET', key.entries, e.id, m.record(e))
 	m.far = math.max(m.far, m.ends(e))
+	if added == 1 and (not isNew or call('ZCARD', key.due) ~= m.many) then
+		m.mend()
+	end
 end
 
 -- leaveLine takes an entry out of line; its record stays where a holder's is kept.
 function m.leaveLine(e, keep)
-	call('ZREM', key.line, e.id)
+	m.waiting, m.dirty = math.max(m.waiting - call('ZREM', key.line, e.id), 0), true
 	if not keep then
 		call('HDEL', key.entries, e.id)
 	end
-	m.waiting, m.dirty = m.waiting - 1, true
 	if m.firstKnown and m.firstKnown.id == e.id then
 		m.firstKnown = nil
 	end
@@ -214,7 +252,7 @@ function m.remove(e)
 	call('ZREM', key.held, e.id)
 	call('ZREM', key.due, e.id)
 	call('HDEL', key.entries, e.id)
-	m.many, m.nextKnown = m.many - 1, nil
+	m.many, m.nextKnown = math.max(m.many - 1, 0), nil
 end
 
 -- tell sends a message to where an attempt listens, and returns how many heard it.
@@ -349,7 +387,9 @@ function m.save()
 	if m.waiting == 0 and m.many == 0 then
 		m.horizon = 0
 	elseif m.far > 0 and (m.fresh or m.horizon < m.far + retention) then
-		m.horizon = math.max(m.horizon, m.far + 2 * retention)
+		if m.horizon < m.far + retention then
+			m.horizon = m.far + 2 * retention
+		end
 		local lives = m.lifetime(m.horizon)
 		call('PEXPIRE', key.entries, lives)
 		if m.waiting > 0 then

@@ -1,4 +1,4 @@
-local id, leavesTomb = ARGV[1], string.sub(ARGV[2], 1, 1)
+local id, leavesTomb = string.sub(ARGV[1], 11, 42), string.sub(ARGV[2], 1, 1)
 
 local function withdrawn(e)
 	m.tell(e, 'w ' .. id)

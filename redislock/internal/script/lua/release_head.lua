@@ -1,22 +1,29 @@
 -- KEYS: the lock, its state, and perhaps the five others, which follow from the state's name.
--- ARGV: 1 id, 2 '<tombstone> <retention in ms>', 3 in tests the clock. Tombstone: 1 always, w if it withdraws a waiter,
--- 0 never.
+-- ARGV: 1 'stile1 hx <id> ', the beginning of a record, 2 '<tombstone> <retention in ms>', 3 in tests the clock.
+-- Tombstone: 1 always, w if it withdraws a waiter, 0 never.
 local CLOCK = ARGV[3]
 
 local seen = redis.call('MGET', KEYS[1], KEYS[2])
 
 -- The holder gives the key back. The lock's key goes with its lease, so that it is there says that the lease still
 -- counts; only a clock set by a test has to be asked. A holder with a minimum hold has the phase m.
-if seen[1] and seen[2] and string.byte(ARGV[2]) ~= 49 and string.find(seen[1], 'stile1 hx ' .. ARGV[1], 1, true) == 1
-	and not (CLOCK and string.match(seen[1], '^stile1 hx %x+ %d+ %d+ (%d+)') + 0 <= string.match(CLOCK, '^%d+') + 0) then
+local mine = seen[1] and seen[2] and string.byte(ARGV[2]) ~= 49 and string.find(seen[1], ARGV[1], 1, true) == 1
+if mine and CLOCK then
+	local since, till, ttl = string.match(seen[1], '^stile1 hx %x+ %d+ (%d+) ([%d+]+) (%d+)')
+	mine = (till == '+' and since + ttl or till + 0) > string.match(CLOCK, '^%d+') + 0
+end
+if mine then
 	-- Nobody waits: one read and one write.
-	if string.find(seen[2], '^%d+ %d+ 0 ') then
+	if string.sub(seen[2], 17, 21) == ' 0 0 ' or string.find(seen[2], '^%d+ %d+ 0 ') then
 		redis.call('DEL', KEYS[1])
-		return {0, '0'}
+		return 0
 	end
 	-- Somebody waits. If the first two are alive and the first one listens, it has the key: four writes.
 	local last, latest, waiting, mode, gone, horizon = string.match(seen[2], '^(%d+) (%d+) (%d+) 0 1 (%a) (%d+) (%d+)$')
-	local token, till, tokens = string.match(seen[1], '^stile1 hx %x+ (%d+) %d+ (%d+) %d+ 0 (%d+) ')
+	local token, since, till, ttl, tokens = string.match(seen[1], '^stile1 hx %x+ (%d+) (%d+) ([%d+]+) (%d+) 0 (%d+) ')
+	if till == '+' then
+		till = since + ttl
+	end
 	if last and token and token + tokens - 1 <= last + 0 then
 		local at, wall
 		if CLOCK then
@@ -30,7 +37,7 @@ if seen[1] and seen[2] and string.byte(ARGV[2]) ~= 49 and string.find(seen[1], '
 		local line, entries = 'stile:line' .. rest, 'stile:entries' .. rest
 		local ids = redis.call('ZRANGE', line, 0, 1)
 		local texts = ids[1] and redis.call('HMGET', entries, unpack(ids)) or ids
-		local id, ends, ttl, place, channel, tail
+		local id, ends, place, channel, tail
 		id, ends, ttl, tokens, place, channel, tail = string.match(texts[1] or '',
 			'^stile1 wx (%x+) 0 %d+ (%d+) (%d+) 0 (%d+) (%d+) 1 (%S+) (.*)$')
 		local second, other
