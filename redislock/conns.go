@@ -13,9 +13,10 @@ import (
 
 // conns are the connections of a client of our own. The client notices a
 // connection that has gone silent by its pings, after 20 s; a lease would be
-// lost by then. So when a command of ours has ended without an answer, each
-// connection that owes one for too long is closed, and the next command opens
-// another.
+// lost by then, or a place in line. So when a command of ours has ended without
+// an answer, each connection that owes one for too long is closed, and the next
+// command opens another. Commands whose context does not end, as those of most
+// who wait, are looked after by a watch.
 //
 // Each connection is judged by what it owes itself: from the first write after
 // it last brought anything. If the answer to an earlier command came in between,
@@ -26,6 +27,7 @@ type conns struct {
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
+	work sync.WaitGroup // the watch
 }
 
 type conn struct {
@@ -43,6 +45,12 @@ const (
 	// silentRenew is the same when that command was a renewal: then a lease is
 	// at stake, and a try lasts no longer than a part of its TTL.
 	silentRenew = 100 * time.Millisecond
+	// overdue is how long a connection may owe an answer in any case. A script of
+	// somebody else's may block Redis for 5 s before it says BUSY; a waiter sends
+	// every 5 s, and keeps its place for 15 s.
+	overdue = 6 * time.Second
+	// watchEvery is how often the watch looks.
+	watchEvery = time.Second
 	// dialLeast is how long a dial may take when the command that needs it has
 	// ended: others may wait for the same connection.
 	dialLeast = time.Second
@@ -51,7 +59,22 @@ const (
 func newConns() *conns {
 	c := &conns{open: make(map[*conn]struct{})}
 	c.life, c.end = context.WithCancel(context.Background()) //nolint:forbidigo // It ends with cut.
+	c.work.Go(c.watch)
 	return c
+}
+
+// watch ends with cut.
+func (c *conns) watch() {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.suspect(overdue)
+		case <-c.life.Done():
+			return
+		}
+	}
 }
 
 // A dialError is why there is no connection to a server that has greeted: no
@@ -144,6 +167,7 @@ func (c *conns) cut() {
 	c.end()
 	c.mu.Unlock()
 	c.closeAll(func(*conn) bool { return true })
+	c.work.Wait()
 }
 
 func (c *conns) closeAll(which func(*conn) bool) {

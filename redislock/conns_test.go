@@ -46,7 +46,7 @@ func newSwallower(t *testing.T, server string) *swallower {
 			if err != nil {
 				return
 			}
-			conn, err := net.Dial("tcp", server) //nolint:noctx // It is on this machine.
+			conn, err := net.Dial("tcp", server)
 			if err != nil {
 				_ = client.Close()
 				continue

@@ -29,12 +29,13 @@
 // unless the new server's clock is behind by more than the failover took. The
 // server must not evict keys. docs/stores/redis.md says more about each topology.
 //
-// A waiter whose process can not be reached at the moment when its turn comes
+// A waiter whose process cannot be reached at the moment when its turn comes
 // loses its place; it asks again and stands at the end.
 //
 // # Files
 //
-// acquire.go and wait.go are one call of Acquire. send.go runs a script.
-// ears.go hears of grants. internal/script has the scripts and reads their
-// answers.
+// acquire.go and wait.go are one call of Acquire. send.go runs a script, and
+// internal/script has the scripts and reads their answers. ears.go hears of
+// grants. url.go, tls.go, open.go and conns.go are the way to the server, and
+// errors.go says what it means when it refuses.
 package redislock

@@ -63,6 +63,13 @@ func (d *Driver) enter(ctx context.Context) error {
 	return nil
 }
 
+// isShut reports whether Close has been called.
+func (d *Driver) isShut() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
+}
+
 // keys are the names that a script is given. On one server two are enough. In a
 // Cluster it is all, so that a slot on the move refuses before the script runs.
 func (d *Driver) keys(key string) (*script.Keys, error) {
@@ -84,9 +91,10 @@ func (d *Driver) Renew(ctx context.Context, h driver.Hold, ttl time.Duration) er
 
 // Release implements [driver.Driver].
 func (d *Driver) Release(ctx context.Context, h driver.Hold) error {
-	// An acquire that was never answered may still be on its way: its id must not begin anew.
+	// An acquire that was never answered may still be on its way: its id must not
+	// begin anew. Who does not know the token has seen no answer.
 	tomb := script.TombIfWithdrawn
-	if d.unsure.has(h.ID) {
+	if h.Token == 0 || d.unsure.has(h.ID) {
 		tomb = script.TombAlways
 	}
 	err := d.command(ctx, "release lease", &script.Release, h.Key, script.ReleaseArgs(h.ID, tomb, d.retention))

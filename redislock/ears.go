@@ -69,8 +69,8 @@ type waiter struct {
 
 // news is what a waiter hears.
 type news struct {
-	message  script.Message
-	stopping bool // the driver closes
+	message  script.Message // its Kind is 0 if there is none
+	stopping bool           // the driver closes
 	// Neither: the subscription was lost and is back, and the waiter asks.
 }
 
@@ -192,10 +192,12 @@ func (e *ears) subscribe(ctx context.Context, it *ear) {
 		}
 		return err
 	})
-	pause := earPause
+	pause, at := earPause, e.client
 	for {
 		begun := time.Now()
-		e.closed(it, e.client.Receive(hooked, e.command(it, true), e.receive))
+		err := at.Receive(hooked, e.command(it, true), e.receive)
+		e.closed(it, err)
+		at = e.next(err)
 		if time.Since(begun) > earPauseMost {
 			pause = earPause
 		}
@@ -208,6 +210,20 @@ func (e *ears) subscribe(ctx context.Context, it *ear) {
 		}
 		pause = min(pause*2, earPauseMost)
 	}
+}
+
+// next is whom to ask when a subscription has ended: the node that the answer
+// names, because the client may take a second to learn where a slot has moved to,
+// and a waiter who cannot be reached when its turn comes loses its place.
+func (e *ears) next(ended error) rueidis.Client {
+	if refused, is := rueidis.IsRedisErr(ended); is {
+		if addr, moved := refused.IsMoved(); moved {
+			if node := e.client.Nodes()[addr]; node != nil {
+				return node
+			}
+		}
+	}
+	return e.client
 }
 
 // command subscribes or unsubscribes.
@@ -229,10 +245,7 @@ func (e *ears) command(it *ear, subscribe bool) rueidis.Completed {
 func (e *ears) opened(it *ear) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if it.isOpen {
-		return
-	}
-	again := it.was
+	again := it.was // Also while it is open: a client that tries again by itself has lost it and made it anew.
 	it.isOpen, it.was = true, true
 	it.change()
 	if it.channel == e.channel {
@@ -305,11 +318,26 @@ func (w *waiter) hear(n *news) {
 		}
 		select {
 		case old := <-w.news:
-			if old.message.Kind == script.GrantedMessage || old.stopping {
-				n = old
+			both := *n
+			both.stopping = n.stopping || old.stopping
+			if weight(old.message.Kind) > weight(n.message.Kind) {
+				both.message = old.message
 			}
+			n = &both
 		default:
 		}
+	}
+}
+
+// weight says which of two messages to one waiter counts.
+func weight(kind script.Kind) int {
+	switch kind {
+	case script.GrantedMessage:
+		return 2
+	case script.WithdrawnMessage:
+		return 1
+	default:
+		return 0 // The waiter has to look, whatever it is.
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -79,19 +80,25 @@ func (d *Driver) explain(ctx context.Context, lock string, err error) error {
 	case errors.Is(err, driver.ErrClosed), errors.Is(err, driver.ErrUnavailable):
 		return err
 	case errors.Is(err, rueidis.ErrClosing):
-		if d.closing.Err() != nil {
-			return driver.ErrClosed
+		if d.isShut() {
+			return closedUnder()
 		}
-		return fmt.Errorf("%w: the client is closed: %w", driver.ErrUnavailable, err)
+		// Nor is every client closed that says so: one that follows a failover closes
+		// the connection to the old primary under the commands that are on it.
+		return fmt.Errorf("%w: the connection was closed before redis answered: %w", driver.ErrAmbiguous, err)
 	}
 	if _, is := rueidis.IsRedisErr(err); is {
 		return refusal(err, lock)
 	}
+	if d.isShut() {
+		return closedUnder() // Close has cut the connections.
+	}
+	ended := endOf(ctx)
 	switch {
-	case unsent(err) && ctx.Err() != nil:
-		return fmt.Errorf("%w: connect to redis: %w", driver.ErrUnavailable, ctx.Err())
-	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", driver.ErrAmbiguous, ctx.Err())
+	case unsent(err) && ended != nil:
+		return fmt.Errorf("%w: connect to redis: %w", driver.ErrUnavailable, ended)
+	case ended != nil:
+		return fmt.Errorf("%w: %w", driver.ErrAmbiguous, ended)
 	case unsent(err) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)):
 		return fmt.Errorf("%w: connect to redis: %sit took too long", driver.ErrUnavailable, dialAdvice(err)) // Another's context.
 	case unsent(err):
@@ -102,6 +109,20 @@ func (d *Driver) explain(ctx context.Context, lock string, err error) error {
 		return fmt.Errorf("%w: redis did not answer in time", driver.ErrAmbiguous)
 	}
 	return fmt.Errorf("%w: redis did not answer: %w", driver.ErrAmbiguous, err)
+}
+
+// closedUnder is the error of a command that was under way when the driver closed.
+func closedUnder() error {
+	return fmt.Errorf("%w before redis answered: %w", driver.ErrClosed, driver.ErrAmbiguous)
+}
+
+// endOf is ctx.Err(), and the same for a deadline that has passed and whose timer
+// is late: a connection has a timer of its own for it.
+func endOf(ctx context.Context) error {
+	if deadline, has := ctx.Deadline(); has && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // isTLS reports whether err is that the other side has broken off TLS.

@@ -2,7 +2,10 @@ package redislock
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -109,7 +112,7 @@ func TestErrorsOfTheClient(t *testing.T) {
 		is, isNot []error
 	}{
 		{"closed driver", t.Context(), driver.ErrClosed, []error{driver.ErrClosed}, []error{driver.ErrUnavailable}},
-		{"closed connection", t.Context(), rueidis.ErrClosing, []error{driver.ErrUnavailable}, []error{driver.ErrClosed}},
+		{"closed connection", t.Context(), rueidis.ErrClosing, []error{driver.ErrAmbiguous}, []error{driver.ErrClosed}},
 		{"no answer", t.Context(), errors.New("EOF"), []error{driver.ErrAmbiguous}, nil},
 		{"own context", ended, context.Canceled, []error{driver.ErrAmbiguous, context.Canceled}, nil},
 		{"another's context", t.Context(), context.Canceled, []error{driver.ErrAmbiguous}, []error{context.Canceled}},
@@ -128,6 +131,25 @@ func TestErrorsOfTheClient(t *testing.T) {
 			if errors.Is(err, not) {
 				t.Errorf("%s: %v is %v", c.name, err, not)
 			}
+		}
+	}
+}
+
+func TestDialAdvice(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		says string
+	}{
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}, "check the host"},
+		{&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, "ca"},
+		{&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "h"}}, "server_name"},
+		{tls.RecordHeaderError{}, "does not speak TLS"},
+		{tls.AlertError(42), "cert and key"},
+		{errors.New("connection refused"), "is the server up"},
+	} {
+		if got := dialAdvice(&dialError{c.err}); !strings.Contains(got, c.says) {
+			t.Errorf("%v: the advice is %q; want %q in it", c.err, got, c.says)
 		}
 	}
 }

@@ -68,7 +68,6 @@ func TestOpenRefused(t *testing.T) {
 	refused(t.Context(), t, strings.Replace(plain.URL(), "redis:", "redis+cluster:", 1), driver.ErrInvalid, "use redis://")
 	refused(t.Context(), t, strings.Replace(plain.URL(), "redis:", "rediss:", 1), driver.ErrUnavailable, "TLS")
 	refused(t.Context(), t, strings.Replace(plain.URL(), "redis:", "redis+sentinel:", 1)+"/main", driver.ErrUnavailable, "")
-	refused(t.Context(), t, "redis://host.invalid", driver.ErrUnavailable, "check the host")
 	openTest(t, with(url.UserPassword("app", "s3cr3t2"), guardedURL)) // Whoever may do nothing but EVALSHA can open.
 }
 

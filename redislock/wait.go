@@ -48,13 +48,14 @@ func (w *wait) wait(ctx context.Context, queued *script.Reply) (driver.Grant, er
 		case <-ctx.Done():
 			return driver.Grant{}, w.ended(ctx.Err())
 		case n := <-w.waiter.news:
-			switch {
-			case n.stopping:
-				return driver.Grant{}, fmt.Errorf("acquire: %w", w.leave(w.waiter))
-			case n.message.Kind == script.GrantedMessage:
+			if n.message.Kind == script.GrantedMessage {
 				if grant, current := w.granted(&n.message); current {
 					return grant, nil
 				}
+			}
+			switch {
+			case n.stopping:
+				return driver.Grant{}, fmt.Errorf("acquire: %w", w.leave(w.waiter))
 			case n.message.Kind == script.WithdrawnMessage:
 				return driver.Grant{}, fmt.Errorf("acquire: %w: the attempt was withdrawn", driver.ErrLost)
 			}
@@ -108,7 +109,7 @@ func (w *wait) stand(queued *script.Reply) {
 	if queued.Due > 0 {
 		due := (queued.Due - queued.Now).Duration() + time.Millisecond
 		if queued.Ahead > 0 {
-			due += min(time.Duration(queued.Ahead), 1000) * behind
+			due += behind * time.Duration(min(queued.Ahead, 1000))
 		}
 		sleep = min(sleep, due)
 	}

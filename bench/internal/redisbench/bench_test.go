@@ -43,6 +43,9 @@ func TestEveryItemRuns(t *testing.T) {
 						t.Errorf("%s: %s has no figure for %q", item.Name, row.Title(), m.Name)
 					}
 				}
+				if len(values) != len(item.Metrics) {
+					t.Errorf("%s: %s has %d figures, and %d are shown", item.Name, row.Title(), len(values), len(item.Metrics))
+				}
 				if values["overlaps"] != 0 {
 					t.Errorf("%s: %s has %v overlaps", item.Name, row.Title(), values["overlaps"])
 				}

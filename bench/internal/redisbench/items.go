@@ -61,6 +61,7 @@ func contests(c Config) []*contest {
 		report.Metric{Name: "server µs/pair"}, report.Metric{Name: "server CPU µs/pair"}, report.Metric{Name: "client CPU µs/pair"})
 	fight := []report.Metric{
 		{Name: "grants/s", Better: report.Higher},
+		{Name: "hand-overs/s", Better: report.Higher},
 		{Name: "Jain"},
 		{Name: "fewest"},
 		{Name: "most"},
@@ -72,6 +73,7 @@ func contests(c Config) []*contest {
 		{Name: "commands/grant"},
 		{Name: "redis.calls/grant"},
 		{Name: "server µs/grant"},
+		{Name: "server CPU µs/grant"},
 		{Name: "client CPU µs/grant"},
 		{Name: "overlaps"},
 	}
