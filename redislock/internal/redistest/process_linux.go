@@ -10,4 +10,4 @@ import (
 func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 // stopSignal and continueSignal freeze a process and let it run on.
-var stopSignal, continueSignal, terminateSignal os.Signal = syscall.SIGSTOP, syscall.SIGCONT, syscall.SIGTERM
+var stopSignal, continueSignal os.Signal = syscall.SIGSTOP, syscall.SIGCONT

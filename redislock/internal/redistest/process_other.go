@@ -13,4 +13,4 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 
 // stopSignal and continueSignal freeze a process and let it run on: 17 and 19 on
 // the BSDs and macOS. Windows has no redis-server to start.
-var stopSignal, continueSignal, terminateSignal os.Signal = syscall.Signal(17), syscall.Signal(19), syscall.SIGTERM
+var stopSignal, continueSignal os.Signal = syscall.Signal(17), syscall.Signal(19)

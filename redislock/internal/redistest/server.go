@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 )
@@ -210,9 +209,6 @@ func (s *Server) Launch() error {
 // Kill ends the server as a crash does.
 func (s *Server) Kill() error { return s.process.end(os.Kill) }
 
-// Stop ends the server in order: what it is to keep is on its disk.
-func (s *Server) Stop() error { return s.process.end(terminateSignal) }
-
 // Restart kills the server and starts it again on what is on its disk: nothing,
 // unless an option says otherwise.
 func (s *Server) Restart() error {
@@ -228,6 +224,3 @@ func (s *Server) Freeze() error { return s.process.signal(stopSignal) }
 
 // Thaw lets a frozen server run on.
 func (s *Server) Thaw() error { return s.process.signal(continueSignal) }
-
-// Dir is the folder with the server's data.
-func (s *Server) Dir() string { return filepath.Clean(s.process.dir) }

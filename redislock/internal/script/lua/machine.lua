@@ -356,8 +356,9 @@ end
 -- bury keeps the id of an attempt that is over for a minute, so that a late copy of its acquire is no new attempt.
 function m.bury(id)
 	m.gone, m.dirty = m.lease + 60000000, true
-	call('ZADD', key.gone, string.format('%d', m.gone), id)
+	-- This first: a full server refuses a script's first write if it needs memory, and this one does not.
 	call('ZREMRANGEBYSCORE', key.gone, '-inf', string.format('%d', m.lease))
+	call('ZADD', key.gone, string.format('%d', m.gone), id)
 	call('PEXPIRE', key.gone, string.format('%d', 60000 + m.slack))
 end
 
