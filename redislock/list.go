@@ -40,7 +40,7 @@ func (d *Driver) list(ctx context.Context, prefix string, yield func(driver.Stat
 	}
 	defer d.calls.Done()
 	if driver.CheckKey(prefix) == nil {
-		states, err := d.inspect(ctx, []string{prefix})
+		states, err := heed(ctx, d, func() ([]driver.State, error) { return d.inspect(ctx, []string{prefix}) })
 		if err != nil {
 			return err
 		}
@@ -48,12 +48,12 @@ func (d *Driver) list(ctx context.Context, prefix string, yield func(driver.Stat
 			return nil
 		}
 	}
-	keys, err := d.scan(ctx, prefix)
+	keys, err := heed(ctx, d, func() ([]string, error) { return d.scan(ctx, prefix) })
 	if err != nil {
 		return err
 	}
 	for some := range slices.Chunk(keys, inspectStep) {
-		states, err := d.inspect(ctx, some)
+		states, err := heed(ctx, d, func() ([]driver.State, error) { return d.inspect(ctx, some) })
 		if err != nil {
 			return err
 		}
@@ -67,6 +67,28 @@ func (d *Driver) list(ctx context.Context, prefix string, yield func(driver.Stat
 		}
 	}
 	return nil
+}
+
+// heed returns what f returns, or that ctx has ended. A client that connects to
+// a node which does not answer hears no context until its own limits end that;
+// and a list comes to nodes that nothing else has come to. Close waits for f.
+func heed[T any](ctx context.Context, d *Driver, f func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	d.ears.work.Go(func() {
+		value, err := f()
+		answers <- answer{value, err}
+	})
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("%w: %w", driver.ErrUnavailable, ctx.Err())
+	}
 }
 
 // isForeign reports whether the key is of no concern to anybody who uses stile.
