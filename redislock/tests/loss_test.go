@@ -93,6 +93,26 @@ func TestKeysThatAreTakenAway(t *testing.T) {
 	}
 }
 
+// TestLeftoverInDueIsNoHolder: a lease that ended with the keys that were taken
+// away is not subtracted from those who hold afterwards.
+func TestLeftoverInDueIsNoHolder(t *testing.T) {
+	_, l := startLock(t)
+	l.stop()
+	sharer := func(n int) *script.Attempt {
+		a := attempt(n, script.Queue, "")
+		a.Mode = driver.Shared
+		return a
+	}
+	l.want(script.Granted, l.acquire(sharer(1)))
+	l.want(script.Granted, l.acquire(sharer(2)))
+	l.wire.must(t, "DEL", l.names[script.Lock], l.names[script.State], l.names[script.Entries], l.names[script.Held])
+	l.want(script.Granted, l.acquire(sharer(2)))
+	l.want(script.Busy, l.acquire(attempt(3, script.Try, "")))
+	if i := l.inspect(); len(i.Holders) != 1 || i.Holders[0].ID != attemptID(2) {
+		t.Errorf("%+v hold", i.Holders)
+	}
+}
+
 // TestNothingStays: by the server's own clock, all that a lock leaves behind is
 // gone soon after its retention time. Tombstones alone take a minute.
 func TestNothingStays(t *testing.T) {

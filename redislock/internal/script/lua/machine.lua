@@ -189,8 +189,7 @@ function m.nextDue()
 			m.nextKnown = e
 		else
 			call('ZREM', key.due, ids[1])
-			call('ZREM', key.held, ids[1])
-			m.many, m.dirty, m.lockDirty = math.max(m.many - 1, 0), true, true
+			m.many, m.dirty, m.lockDirty = math.max(m.many - call('ZREM', key.held, ids[1]), 0), true, true
 		end
 	end
 	return m.nextKnown
@@ -223,7 +222,8 @@ function m.put(e, isNew)
 	local added = call('ZADD', key.due, string.format('%d', m.ends(e)), e.id)
 	call('HSET', key.entries, e.id, m.record(e))
 	m.far = math.max(m.far, m.ends(e))
-	if added == 1 and (not isNew or call('ZCARD', key.due) ~= m.many) then
+	-- Who is new was not there before, who is not was; and nobody is there who does not hold.
+	if (added == 1) ~= (isNew or false) or isNew and call('ZCARD', key.due) ~= m.many then
 		m.mend()
 	end
 end
@@ -249,10 +249,9 @@ function m.remove(e)
 		m.lone = nil
 		return
 	end
-	call('ZREM', key.held, e.id)
+	m.many, m.nextKnown = math.max(m.many - call('ZREM', key.held, e.id), 0), nil
 	call('ZREM', key.due, e.id)
 	call('HDEL', key.entries, e.id)
-	m.many, m.nextKnown = math.max(m.many - 1, 0), nil
 end
 
 -- tell sends a message to where an attempt listens, and returns how many heard it.
