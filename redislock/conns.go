@@ -161,6 +161,28 @@ func (c *conns) suspect(patience time.Duration) {
 	})
 }
 
+// heed sees to it that a command whose context is cancelled ends soon, though it
+// may read its answer itself and hear of nothing else. The caller calls stop
+// when the command has ended.
+func (c *conns) heed(ctx context.Context) (stop func()) {
+	var over atomic.Bool
+	forget := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(silentRenew)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			if !over.Load() {
+				c.suspect(silentRenew)
+			}
+		case <-c.life.Done():
+		}
+	})
+	return func() {
+		over.Store(true)
+		forget()
+	}
+}
+
 // cut closes them all, for good: no other is opened.
 func (c *conns) cut() {
 	c.mu.Lock()

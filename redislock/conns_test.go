@@ -111,6 +111,24 @@ func (w *swallower) connections() int {
 	return w.dialed
 }
 
+// awaitEars waits until the driver hears of grants and news.
+func awaitEars(t *testing.T, d *Driver) {
+	t.Helper()
+	keys, err := d.keys("k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); ; {
+		if _, open := d.ears.address(keys); open {
+			return
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatal("the driver does not hear anything")
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
 // through is the URL of a server by the swallower.
 func (w *swallower) through(t *testing.T, text string) string {
 	t.Helper()
@@ -132,12 +150,14 @@ func TestLeaseOutlivesASilentConnection(t *testing.T) {
 				t.Parallel()
 				s := redistest.Start(t, options...)
 				way := newSwallower(t, s.Addr)
-				locks := stile.New(openTest(t, way.through(t, s.URL())), nil)
+				d := openTest(t, way.through(t, s.URL()))
+				locks := stile.New(d, nil)
 				defer locks.Close()
 				lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
 				if err != nil {
 					t.Fatal(err)
 				}
+				awaitEars(t, d) // That is a connection too.
 				before := way.connections()
 				way.swallow()
 				select {
@@ -157,13 +177,14 @@ func TestLeaseOutlivesASilentConnection(t *testing.T) {
 }
 
 // TestSlowAnswersKeepTheirConnection: commands that end before their answer do
-// not cost a connection that brings answers, only late.
+// not cost a connection that brings answers, only late, and that others use.
 func TestSlowAnswersKeepTheirConnection(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	way := newSwallower(t, s.Addr)
 	d := openTest(t, way.through(t, s.URL()))
 	handOver(t, d)
+	share(t, s, d)
 	before := way.connections()
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
@@ -182,6 +203,43 @@ func TestSlowAnswersKeepTheirConnection(t *testing.T) {
 	}
 	handOver(t, d)
 	if after := way.connections(); after != before {
+		t.Errorf("there were %d connections, and now there are %d", before, after)
+	}
+}
+
+// share has two commands under way at once, after which no command reads its
+// answer itself.
+func share(t *testing.T, s *redistest.Server, d driver.Driver) {
+	t.Helper()
+	s.Must(t, "CLIENT", "PAUSE", "50", "ALL")
+	var both sync.WaitGroup
+	for _, key := range []string{"one", "other"} {
+		both.Go(func() {
+			if _, err := d.Acquire(t.Context(), testRequest(key, time.Second)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+}
+
+// TestLoneCommandCostsItsOwnConnectionAtMost: the same of a command that is alone
+// and reads its answer itself. The next one works at once.
+func TestLoneCommandCostsItsOwnConnectionAtMost(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	way := newSwallower(t, s.Addr)
+	d := openTest(t, way.through(t, s.URL()))
+	handOver(t, d)
+	before := way.connections()
+	s.Must(t, "CLIENT", "PAUSE", "200", "ALL")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := d.Acquire(ctx, testRequest("k2", time.Second)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, driver.ErrAmbiguous) {
+		t.Fatalf("the server is paused, and the error is %v", err)
+	}
+	handOver(t, d)
+	if after := way.connections(); after > before+1 {
 		t.Errorf("there were %d connections, and now there are %d", before, after)
 	}
 }

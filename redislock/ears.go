@@ -4,28 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/redis/rueidis"
 
 	"github.com/stilelock/stile/driver"
 	"github.com/stilelock/stile/redislock/internal/script"
 )
-
-const (
-	// earPause is the pause before a subscription that failed is tried again. It doubles up to earPauseMost.
-	earPause     = 20 * time.Millisecond
-	earPauseMost = time.Second
-	// earLinger is how long a subscription of a Cluster stays when nobody needs it any more.
-	earLinger = time.Minute
-	// unsubscribeLimit bounds the farewell of a subscription.
-	unsubscribeLimit = time.Second
-)
-
-// errUnsubscribed ends a subscription that the server has ended: its slot has moved.
-var errUnsubscribed = errors.New("the server has ended the subscription")
 
 // ears are where a client hears of its grants. Outside a Cluster that is one
 // channel. In a Cluster a script can tell waiters on channels of its own slot
@@ -34,6 +20,7 @@ var errUnsubscribed = errors.New("the server has ended the subscription")
 type ears struct {
 	client  rueidis.Client
 	cluster bool
+	alone   bool            // the subscription has a connection of its own
 	channel string          // the first
 	life    context.Context //nolint:containedctx // The driver's: it ends with Close.
 
@@ -43,21 +30,6 @@ type ears struct {
 	waiters  map[driver.LeaseID][]*waiter
 	nudges   map[driver.LeaseID][]*nudge
 	work     sync.WaitGroup
-}
-
-// An ear is one subscription. All but its channel and cancel is guarded by
-// ears.mu.
-type ear struct {
-	channel string
-	shard   bool // a channel of a slot
-	cancel  context.CancelFunc
-	users   int           // who wait, or are about to
-	unused  time.Time     // since when nobody does
-	isOpen  bool          // the server has it
-	was     bool          // it had it before
-	tries   int           // those that failed
-	failed  error         // why the last of them did
-	changed chan struct{} // closed, and made anew, when one of these four changes
 }
 
 // A waiter is one call of Acquire that stands in line.
@@ -80,7 +52,7 @@ func newEars(life context.Context, client rueidis.Client, cluster bool) *ears {
 	var name [8]byte
 	_, _ = rand.Read(name[:]) // It never fails.
 	return &ears{
-		client: client, cluster: cluster, channel: "stile:wake:" + hex.EncodeToString(name[:]), life: life,
+		client: client, cluster: cluster, alone: client.Mode() == rueidis.ClientModeStandalone, channel: "stile:wake:" + hex.EncodeToString(name[:]), life: life,
 		channels: map[string]*ear{}, waiters: map[driver.LeaseID][]*waiter{}, nudges: map[driver.LeaseID][]*nudge{},
 	}
 }
@@ -105,182 +77,6 @@ func (e *ears) address(keys *script.Keys) (addr string, open bool) {
 	defer e.mu.Unlock()
 	it := e.channels[channel]
 	return addr, it != nil && it.isOpen
-}
-
-// listen returns when somebody listens where a waiter of the keys is told. The
-// caller lets go of the ear with leave.
-func (e *ears) listen(ctx context.Context, keys *script.Keys) (*ear, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopped {
-		return nil, driver.ErrClosed
-	}
-	it := e.openLocked(e.channelFor(keys))
-	it.users++
-	for tries := it.tries; !it.isOpen; {
-		changed := it.changed
-		e.mu.Unlock()
-		err := error(nil)
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-e.life.Done():
-			err = driver.ErrClosed
-		}
-		e.mu.Lock()
-		if err == nil && it.tries > tries && !it.isOpen {
-			err = it.failed
-		}
-		if err != nil {
-			e.leaveLocked(it)
-			return nil, err
-		}
-	}
-	return it, nil
-}
-
-// openLocked returns the ear for a channel, and starts one if there is none.
-func (e *ears) openLocked(channel string) *ear {
-	it := e.channels[channel]
-	if it != nil {
-		return it
-	}
-	for _, old := range e.channels { // A time to look for those that nobody needs any more.
-		if old.shard && old.users == 0 && time.Since(old.unused) > earLinger {
-			delete(e.channels, old.channel)
-			old.cancel()
-		}
-	}
-	ctx, cancel := context.WithCancel(e.life)
-	it = &ear{channel: channel, shard: channel != e.channel, cancel: cancel, unused: time.Now(), changed: make(chan struct{})}
-	e.channels[channel] = it
-	e.work.Go(func() {
-		defer cancel()
-		e.subscribe(ctx, it)
-	})
-	return it
-}
-
-// leave lets go of an ear.
-func (e *ears) leave(it *ear) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.leaveLocked(it)
-}
-
-func (e *ears) leaveLocked(it *ear) {
-	it.users--
-	if it.users == 0 {
-		it.unused = time.Now()
-	}
-}
-
-// subscribe keeps the subscription until ctx ends.
-func (e *ears) subscribe(ctx context.Context, it *ear) {
-	hooked := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
-		if s.Kind == "subscribe" || s.Kind == "ssubscribe" {
-			e.opened(it)
-		}
-	})
-	hooked = rueidis.WithOnReceiveReturnHook(hooked, func(err error, c rueidis.CommandClient) error {
-		if ctx.Err() != nil {
-			// The connection may live on: it is somebody else's, or others use it too.
-			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unsubscribeLimit)
-			defer cancel()
-			c.Do(bounded, e.command(it, false))
-		}
-		return err
-	})
-	pause, at := earPause, e.client
-	for {
-		begun := time.Now()
-		err := at.Receive(hooked, e.command(it, true), e.receive)
-		e.closed(it, err)
-		at = e.next(err)
-		if time.Since(begun) > earPauseMost {
-			pause = earPause
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-		pause = min(pause*2, earPauseMost)
-	}
-}
-
-// next is whom to ask when a subscription has ended: the node that the answer
-// names, because the client may take a second to learn where a slot has moved to,
-// and a waiter who cannot be reached when its turn comes loses its place.
-func (e *ears) next(ended error) rueidis.Client {
-	if refused, is := rueidis.IsRedisErr(ended); is {
-		if addr, moved := refused.IsMoved(); moved {
-			if node := e.client.Nodes()[addr]; node != nil {
-				return node
-			}
-		}
-	}
-	return e.client
-}
-
-// command subscribes or unsubscribes.
-func (e *ears) command(it *ear, subscribe bool) rueidis.Completed {
-	switch {
-	case it.shard && subscribe:
-		return e.client.B().Ssubscribe().Channel(it.channel).Build()
-	case it.shard:
-		return e.client.B().Sunsubscribe().Channel(it.channel).Build()
-	case subscribe:
-		return e.client.B().Subscribe().Channel(it.channel).Build()
-	default:
-		return e.client.B().Unsubscribe().Channel(it.channel).Build()
-	}
-}
-
-// opened is called when the server has confirmed a subscription. Whoever waits
-// or holds may have missed something before.
-func (e *ears) opened(it *ear) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	again := it.was // Also while it is open: a client that tries again by itself has lost it and made it anew.
-	it.isOpen, it.was = true, true
-	it.change()
-	if it.channel == e.channel {
-		for _, nudges := range e.nudges {
-			for _, n := range nudges {
-				n.f()
-			}
-		}
-	}
-	if !again {
-		return
-	}
-	for _, waiters := range e.waiters {
-		for _, w := range waiters {
-			if w.ear == it {
-				w.hear(&news{})
-			}
-		}
-	}
-}
-
-// closed is called when a subscription has ended, or a try to make it.
-func (e *ears) closed(it *ear, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err == nil {
-		err = errUnsubscribed
-	}
-	it.isOpen, it.tries, it.failed = false, it.tries+1, err
-	it.change()
-}
-
-func (it *ear) change() {
-	close(it.changed)
-	it.changed = make(chan struct{})
 }
 
 // receive is called with each message, by one goroutine for each subscription.
@@ -370,6 +166,47 @@ func (e *ears) remove(w *waiter) (last bool) {
 	}
 	e.waiters[w.id] = rest
 	return false
+}
+
+// askAllLocked has all who hear there ask again.
+func (e *ears) askAllLocked(it *ear) {
+	for _, waiters := range e.waiters {
+		for _, w := range waiters {
+			if w.ear == it {
+				w.hear(&news{})
+			}
+		}
+	}
+}
+
+// nudge registers f for news about a lease, and sees to it that they are heard.
+func (e *ears) nudge(id driver.LeaseID, f func()) (stop func()) {
+	n := &nudge{f}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nudges[id] = append(e.nudges[id], n)
+	if !e.stopped {
+		e.openLocked(e.channel)
+	}
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		rest := slices.DeleteFunc(e.nudges[id], func(other *nudge) bool { return other == n })
+		if len(rest) == 0 {
+			delete(e.nudges, id)
+		} else {
+			e.nudges[id] = rest
+		}
+	}
+}
+
+// nudgeAllLocked is for when something may have been missed.
+func (e *ears) nudgeAllLocked() {
+	for _, nudges := range e.nudges {
+		for _, n := range nudges {
+			n.f()
+		}
+	}
 }
 
 // stop tells all who wait that the driver closes.

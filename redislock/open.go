@@ -82,9 +82,12 @@ func open(ctx context.Context, u *url.URL, query *driver.Query) (driver.Driver, 
 // the first has done nothing. A command that was on a connection when it broke
 // is reported, never sent again.
 //
-// AlwaysPipelining: else a command that is alone reads its answer itself and does
-// not hear when its context is cancelled, and its deadline ends the connection
-// for all others.
+// AlwaysPipelining, but for one server without Sentinels: else a command that is
+// alone reads its answer itself, which spares it two changes of goroutine. It
+// does not hear then when its context is cancelled, for which there is
+// conns.heed, and its deadline ends the connection; those who queue behind it
+// have not been sent. Where subscriptions share a connection with commands there
+// is nothing to be won.
 //
 // PipelineMultiplex -1: one connection to each server, so commands run in the
 // order in which they were sent, and many together take one system call.
@@ -101,7 +104,7 @@ func (a *address) clientOption() (rueidis.ClientOption, error) {
 		InitAddress: a.hosts, Username: a.user, Password: a.password, SelectDB: a.database,
 		TLSConfig: config, Dialer: dialer, ConnWriteTimeout: answerLimit,
 		ClientName: "stile", ClientSetInfo: rueidis.DisableClientSetInfo, DisableCache: true, DisableRetry: true,
-		AlwaysPipelining: true, PipelineMultiplex: -1, MaxFlushDelay: flushDelay,
+		AlwaysPipelining: a.scheme == schemeSentinel || a.scheme == schemeCluster, PipelineMultiplex: -1, MaxFlushDelay: flushDelay,
 		// 512 requests under way, and a request is about 300 bytes. The client's own defaults take 1 MiB for each connection.
 		RingScaleEachConn: 9, ReadBufferEachConn: 1 << 16, WriteBufferEachConn: 1 << 16,
 		ClusterOption: rueidis.ClusterOption{MaxMovedRedirections: mostRedirects},

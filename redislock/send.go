@@ -15,6 +15,9 @@ import (
 
 // run runs a script and returns its answer: a string, or a list.
 func (d *Driver) run(ctx context.Context, s *script.Script, keys *script.Keys, args []string) (rueidis.RedisMessage, error) {
+	if d.conns != nil && ctx.Done() != nil {
+		defer d.conns.heed(ctx)()
+	}
 	message, err := d.client.Do(ctx, d.evalsha(s, keys, args)).ToMessage()
 	if err != nil && isRedis(err, "NOSCRIPT") {
 		// The server was started anew, or somebody has flushed its scripts. It keeps this one.
