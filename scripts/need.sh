@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Looks for what building and testing needs: Go, a C compiler (for the race detector), git, tmux and ps (for
-# tests of the command on a terminal), redis-server (tests start servers of their own). As root on Debian it
+# tests of the command on a terminal), redis-server, ZooKeeper and Java (tests start servers of their own), and
+# Curator and a Java compiler (the benchmark runs it beside stile). As root on Debian it
 # installs what is missing through apt-get; elsewhere it says in one line what to install, and exits 1. It
 # installs no Go: which one is the user's choice.
 set -euo pipefail
@@ -52,6 +53,9 @@ missing() {
   command -v tmux >/dev/null || list="$list tmux"
   command -v ps >/dev/null || list="$list procps"
   command -v redis-server >/dev/null || list="$list redis-server"
+  [ -e /usr/share/java/zookeeper.jar ] || list="$list zookeeper"
+  [ -e /usr/share/java/curator-recipes.jar ] || list="$list libcurator-recipes-java"
+  command -v javac >/dev/null || list="$list default-jdk-headless"
   echo "${list# }"
 }
 
