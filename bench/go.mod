@@ -5,11 +5,13 @@ go 1.26.0
 require (
 	github.com/bsm/redislock v0.9.4
 	github.com/go-redsync/redsync/v4 v4.18.1
+	github.com/go-zookeeper/zk v1.0.4
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/redis/rueidis v1.0.79
 	github.com/redis/rueidis/rueidiscompat v1.0.79
 	github.com/stilelock/stile v0.0.0
 	github.com/stilelock/stile/redislock v0.0.0
+	github.com/stilelock/stile/zklock v0.0.0
 )
 
 require (
@@ -21,3 +23,5 @@ require (
 replace github.com/stilelock/stile => ../
 
 replace github.com/stilelock/stile/redislock => ../redislock
+
+replace github.com/stilelock/stile/zklock => ../zklock

@@ -11,11 +11,13 @@ import (
 	"syscall"
 
 	"github.com/stilelock/stile/bench/internal/redisbench"
+	"github.com/stilelock/stile/bench/internal/zkbench"
 )
 
 const usage = `usage: bench STORE [flags]
 
-  redis   stile, redsync, redislock and rueidislock on one Redis server
+  redis       stile, redsync, redislock and rueidislock on one Redis server
+  zookeeper   stile, zk.Lock of go-zookeeper/zk and Curator's InterProcessMutex on one ZooKeeper server
 
 bench STORE -h lists the flags.
 `
@@ -28,11 +30,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 	//nolint:forbidigo // It is the program's first context.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(args) == 0 || args[0] != "redis" {
+	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2
 	}
-	config, err := redisbench.Parse(args[1:], func(flags *flag.FlagSet) { flags.SetOutput(stderr) })
+	var bench func() error
+	var err error
+	output := func(flags *flag.FlagSet) { flags.SetOutput(stderr) }
+	switch args[0] {
+	case "redis":
+		var config redisbench.Config
+		config, err = redisbench.Parse(args[1:], output)
+		bench = func() error {
+			_, err := redisbench.Run(ctx, config, stdout)
+			return err
+		}
+	case "zookeeper":
+		var config zkbench.Config
+		config, err = zkbench.Parse(args[1:], output)
+		bench = func() error {
+			_, err := zkbench.Run(ctx, config, stdout)
+			return err
+		}
+	default:
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -40,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 2
 	}
-	if _, err := redisbench.Run(ctx, config, stdout); err != nil {
+	if err := bench(); err != nil {
 		fmt.Fprintf(stderr, "bench: %v\n", err)
 		return 1
 	}

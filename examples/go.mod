@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/stilelock/stile v0.0.0
 	github.com/stilelock/stile/redislock v0.0.0
+	github.com/stilelock/stile/zklock v0.0.0
 )
 
 require (
@@ -15,3 +16,5 @@ require (
 replace github.com/stilelock/stile => ../
 
 replace github.com/stilelock/stile/redislock => ../redislock
+
+replace github.com/stilelock/stile/zklock => ../zklock

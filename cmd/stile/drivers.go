@@ -4,4 +4,5 @@ package main
 import (
 	_ "github.com/stilelock/stile/redislock"
 	_ "github.com/stilelock/stile/sqlitelock"
+	_ "github.com/stilelock/stile/zklock"
 )

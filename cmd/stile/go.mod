@@ -7,6 +7,7 @@ require (
 	github.com/stilelock/stile v0.0.0
 	github.com/stilelock/stile/redislock v0.0.0
 	github.com/stilelock/stile/sqlitelock v0.0.0
+	github.com/stilelock/stile/zklock v0.0.0
 	golang.org/x/sys v0.49.0
 )
 
@@ -30,3 +31,5 @@ replace github.com/stilelock/stile => ../..
 replace github.com/stilelock/stile/redislock => ../../redislock
 
 replace github.com/stilelock/stile/sqlitelock => ../../sqlitelock
+
+replace github.com/stilelock/stile/zklock => ../../zklock

@@ -19,19 +19,25 @@ func RunIdle(ctx context.Context, holder Client, waiters []Client, key string, s
 	if err != nil {
 		return fmt.Errorf("acquire held key: %w", err)
 	}
-	defer func() { err = errors.Join(err, hold.Release(ctx)) }()
 	line, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
-	defer group.Wait()
-	defer stop()
+	defer func() {
+		stop()
+		// Waiters of a library that cannot be told to stop end when they are served.
+		err = errors.Join(err, hold.Release(ctx))
+		group.Wait()
+	}()
 	failed := make(chan error, len(waiters))
 	for _, c := range waiters {
 		group.Go(func() {
 			got, err := c.Acquire(line, key)
+			over := line.Err() != nil
 			switch {
+			case err == nil && over:
+				_ = got.Release(ctx)
 			case err == nil:
 				failed <- errors.Join(errServed, got.Release(ctx))
-			case line.Err() == nil:
+			case !over:
 				failed <- fmt.Errorf("wait for held key: %w", err)
 			}
 		})

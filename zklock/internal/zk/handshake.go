@@ -103,8 +103,15 @@ func (s *Session) greet(conn net.Conn) (*wire, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.timeout, s.password = id, time.Duration(timeout)*time.Millisecond, password
-	s.proven = max(s.proven, at)
+	given := time.Duration(timeout) * time.Millisecond
+	switch {
+	case s.proven == 0:
+		s.id, s.timeout = id, given
+	case s.timeout != given:
+		return nil, ErrExpired // This server has other bounds: what was promised for the session's time holds no more.
+	}
+	s.password = password
+	s.proven, s.led = max(s.proven, at), max(s.led, at)
 	return newWire(conn), nil
 }
 

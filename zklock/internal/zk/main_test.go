@@ -29,7 +29,7 @@ var anyone = []ACL{{Perms: 31, Scheme: "world", ID: "anyone"}}
 const patience = 20 * time.Second
 
 // open opens a session that the test closes.
-func open(t *testing.T, config Config) *Session {
+func openTest(t *testing.T, config Config) *Session {
 	t.Helper()
 	if config.Timeout == 0 {
 		config.Timeout = 2 * time.Second

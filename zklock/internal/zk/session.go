@@ -1,6 +1,7 @@
 package zk
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -46,15 +47,17 @@ type Session struct {
 	id      int64
 	timeout time.Duration
 
-	mu       sync.Mutex
-	password []byte
-	wire     *wire // nil while there is no connection
-	queue    []*Call
-	zxid     int64 // the last transaction seen
-	proven   driver.Instant
-	watches  map[string][]*Watch
-	setting  map[string]int
-	err      error // why it is over
+	mu          sync.Mutex
+	password    []byte
+	wire        *wire // nil while there is no connection
+	queue       []*Call
+	zxid        int64 // the last transaction seen
+	proven      driver.Instant
+	led         driver.Instant
+	connections int
+	watches     map[string][]*Watch
+	setting     map[string]int
+	err         error // why it is over
 }
 
 const (
@@ -64,20 +67,26 @@ const (
 	tryLeast  = 250 * time.Millisecond
 	pause     = 10 * time.Millisecond
 	pauseMost = 500 * time.Millisecond
-	// pingPart is the part of the timeout after which a silent connection is
-	// pinged, and the part that an answer may take: it leaves a third to find
-	// another server.
-	pingPart = 3
+	// PingPart is the part of the timeout after which a silent connection is
+	// pinged.
+	PingPart = 6
+	// answerPart is the part of the timeout that an answer may take: it leaves
+	// half of it to find another server.
+	answerPart = 3
 )
 
 // Open opens a session. It tries the servers until one answers or ctx ends, and
 // returns then the reason of the last try.
 func Open(ctx context.Context, config Config) (*Session, error) {
+	return open(ctx, config, 0, make([]byte, 16)) //nolint:mnd // The length of a password.
+}
+
+func open(ctx context.Context, config Config, id int64, password []byte) (*Session, error) {
 	if len(config.Servers) == 0 {
 		return nil, errors.New("open session: no servers")
 	}
 	s := &Session{
-		config: config, timeout: config.Timeout, done: make(chan struct{}), password: make([]byte, 16),
+		config: config, id: id, timeout: config.Timeout, done: make(chan struct{}), password: password,
 		watches: map[string][]*Watch{}, setting: map[string]int{},
 	}
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -88,6 +97,22 @@ func Open(ctx context.Context, config Config) (*Session, error) {
 	}
 	s.work.Go(func() { s.run(w) })
 	return s, nil
+}
+
+// Resume takes over a session that somebody else has opened, who loses the
+// connection by it.
+func Resume(ctx context.Context, config Config, id int64, password []byte) (*Session, error) {
+	if id == 0 {
+		return nil, errors.New("resume session: no session")
+	}
+	return open(ctx, config, id, password)
+}
+
+// Credentials are what another process needs to resume the session.
+func (s *Session) Credentials() (id int64, password []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id, bytes.Clone(s.password)
 }
 
 // ID is the session's number, as a node's EphemeralOwner has it.
@@ -106,12 +131,27 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// ProvenAt is when the latest request was sent that was answered: the session
-// lived then.
+// ProvenAt is when the latest request was sent that was answered.
 func (s *Session) ProvenAt() driver.Instant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.proven
+}
+
+// LedAt is when the latest request was sent that the leader has answered: a
+// change, a Sync, or the takeover of the session by a server. A follower that
+// has lost the leader goes on answering all else for a while.
+func (s *Session) LedAt() driver.Instant {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.led
+}
+
+// Connections is how many connections the session has had.
+func (s *Session) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connections
 }
 
 // Close ends the session at the servers, which delete its ephemeral nodes at
@@ -197,7 +237,7 @@ func (s *Session) reconnect() *wire {
 	left := s.timeout - driver.SystemClock().Sub(s.ProvenAt())
 	ctx, cancel := context.WithTimeoutCause(s.life, left, ErrExpired)
 	defer cancel()
-	w, err := s.connect(ctx, min(max(s.timeout/pingPart, tryLeast), firstTry))
+	w, err := s.connect(ctx, min(max(s.timeout/answerPart, tryLeast), firstTry))
 	if err != nil {
 		s.end(ErrExpired) // Or it is over already.
 		return nil

@@ -15,7 +15,7 @@ import (
 func TestRequests(t *testing.T) {
 	locktest.CheckLeaks(t)
 	server := zktest.Start(t)
-	s := open(t, Config{Servers: []string{server.Addr}})
+	s := openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, s)
 	before := driver.SystemClock()
 	calls := s.Start(&Create{Path: dir + "/x-", Data: []byte("me"), ACL: anyone, Mode: EphemeralSequential}, &Children{Path: dir})
@@ -65,12 +65,12 @@ func TestRequests(t *testing.T) {
 func TestCloseAndDropOfEphemerals(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
-	watcher := open(t, Config{Servers: []string{server.Addr}})
+	watcher := openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, watcher)
 	for _, how := range []string{"close", "drop"} {
-		s := open(t, Config{Servers: []string{server.Addr}, Timeout: time.Second})
+		s := openTest(t, Config{Servers: []string{server.Addr}, Timeout: time.Second})
 		node := must(t, s, &Create{Path: dir + "/" + how, ACL: anyone, Mode: Ephemeral})
-		w := watcher.NewWatch()
+		w := watcher.NewWatch(nil)
 		must(t, watcher, &Exists{Path: node.Path, Watch: w})
 		begun := time.Now()
 		if how == "close" {
@@ -93,11 +93,11 @@ func TestSessionMoves(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
 	g := newGate(t, server.Addr)
-	s, other := open(t, Config{Servers: []string{g.addr}, Timeout: 10 * time.Second}), open(t, Config{Servers: []string{server.Addr}})
+	s, other := openTest(t, Config{Servers: []string{g.addr}, Timeout: 10 * time.Second}), openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, other)
 	mine := must(t, s, &Create{Path: dir + "/mine", ACL: anyone, Mode: Ephemeral})
 	must(t, other, &Create{Path: dir + "/other", ACL: anyone})
-	watches := map[EventType]*Watch{Deleted: s.NewWatch(), Changed: s.NewWatch(), Created: s.NewWatch()}
+	watches := map[EventType]*Watch{Deleted: s.NewWatch(nil), Changed: s.NewWatch(nil), Created: s.NewWatch(nil)}
 	must(t, s, &Exists{Path: dir + "/other", Watch: watches[Deleted]})
 	must(t, s, &Get{Path: mine.Path, Watch: watches[Changed]})
 	if _, err := do(t, s, &Exists{Path: dir + "/new", Watch: watches[Created]}); !errors.Is(err, NoNode) {
@@ -122,11 +122,11 @@ func TestUnknownAndNotSent(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
 	g := newGate(t, server.Addr)
-	s, other := open(t, Config{Servers: []string{g.addr}, Timeout: 10 * time.Second}), open(t, Config{Servers: []string{server.Addr}})
+	s, other := openTest(t, Config{Servers: []string{g.addr}, Timeout: 10 * time.Second}), openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, other)
 	g.set(deafens)
 	lost := s.Start(&Create{Path: dir + "/lost", ACL: anyone})[0]
-	w := other.NewWatch()
+	w := other.NewWatch(nil)
 	if _, err := do(t, other, &Exists{Path: dir + "/lost", Watch: w}); errors.Is(err, NoNode) {
 		hears(t, w, Created)
 	}
@@ -157,10 +157,10 @@ func TestExpiryIsLocal(t *testing.T) {
 			t.Parallel()
 			g := newGate(t, server.Addr)
 			const timeout = 900 * time.Millisecond
-			s, other := open(t, Config{Servers: []string{g.addr}, Timeout: timeout}), open(t, Config{Servers: []string{server.Addr}})
+			s, other := openTest(t, Config{Servers: []string{g.addr}, Timeout: timeout}), openTest(t, Config{Servers: []string{server.Addr}})
 			dir := root(t, other)
 			mine := must(t, s, &Create{Path: dir + "/mine", ACL: anyone, Mode: Ephemeral})
-			w, own := other.NewWatch(), s.NewWatch()
+			w, own := other.NewWatch(nil), s.NewWatch(nil)
 			must(t, other, &Exists{Path: mine.Path, Watch: w})
 			must(t, s, &Get{Path: mine.Path, Watch: own})
 			g.set(how)
@@ -189,7 +189,7 @@ func TestSilentServers(t *testing.T) {
 	silent, good := newGate(t, server.Addr), newGate(t, server.Addr)
 	good.set(cut)
 	const timeout = 3 * time.Second
-	s := open(t, Config{Servers: []string{silent.addr, good.addr}, Timeout: timeout})
+	s := openTest(t, Config{Servers: []string{silent.addr, good.addr}, Timeout: timeout})
 	silent.set(swallows)
 	good.set(opened)
 	begun := time.Now()
@@ -232,15 +232,13 @@ func TestExpiredAtTheServer(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
 	g := newGate(t, server.Addr)
-	s := open(t, Config{Servers: []string{g.addr}, Timeout: time.Minute})
+	s := openTest(t, Config{Servers: []string{g.addr}, Timeout: time.Minute})
 	g.set(cut)
-	thief := &Session{config: Config{Servers: []string{server.Addr}}, id: s.id, password: s.password, timeout: s.timeout, done: make(chan struct{}), watches: map[string][]*Watch{}, setting: map[string]int{}}
-	thief.life, thief.stop = context.WithCancel(t.Context())
-	w, err := thief.connect(t.Context(), time.Second)
+	id, password := s.Credentials()
+	thief, err := Resume(t.Context(), Config{Servers: []string{server.Addr}, Timeout: time.Minute}, id, password)
 	if err != nil {
 		t.Fatal(err)
 	}
-	thief.work.Go(func() { thief.run(w) })
 	if err := thief.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -254,10 +252,10 @@ func TestExpiredAtTheServer(t *testing.T) {
 func TestAuth(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
-	s := open(t, Config{Servers: []string{server.Addr}, Auth: []Auth{{"digest", []byte("me:secret")}}})
+	s := openTest(t, Config{Servers: []string{server.Addr}, Auth: []Auth{{"digest", []byte("me:secret")}}})
 	dir := root(t, s)
 	must(t, s, &Create{Path: dir + "/mine", ACL: []ACL{{31, "auth", ""}}})
-	other := open(t, Config{Servers: []string{server.Addr}})
+	other := openTest(t, Config{Servers: []string{server.Addr}})
 	if _, err := do(t, other, &Get{Path: dir + "/mine"}); !errors.Is(err, NoAuth) {
 		t.Errorf("somebody else reads: %v", err)
 	}

@@ -3,6 +3,7 @@ package zk
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 )
 
 // An EventType says what has happened to a watched node.
@@ -24,6 +25,8 @@ const (
 // through a change of connection; what happened meanwhile is heard then.
 type Watch struct {
 	c       chan EventType
+	notify  func()
+	fired   atomic.Int32
 	session *Session
 
 	// Guarded by session.mu.
@@ -34,11 +37,17 @@ type Watch struct {
 }
 
 // NewWatch returns a watch to be given to one request. It is set when that
-// request is answered.
-func (s *Session) NewWatch() *Watch { return &Watch{c: make(chan EventType, 1), session: s} }
+// request is answered. notify is called when it has heard; it does not block, and
+// may be nil.
+func (s *Session) NewWatch(notify func()) *Watch {
+	return &Watch{c: make(chan EventType, 1), notify: notify, session: s}
+}
 
 // C delivers the event.
 func (w *Watch) C() <-chan EventType { return w.c }
+
+// Fired returns the event, or 0 if there is none yet.
+func (w *Watch) Fired() EventType { return EventType(w.fired.Load()) }
 
 // Cancel takes the watch away, here and, as far as it can be reached, at the
 // server.
@@ -118,7 +127,11 @@ func (s *Session) fireLocked(path string, event EventType) {
 	delete(s.watches, path)
 	for _, w := range watches {
 		w.isSet = false
+		w.fired.Store(int32(event))
 		w.c <- event // It has room for the one event that a watch hears.
+		if w.notify != nil {
+			w.notify()
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func TestCanceledWatchesAreGone(t *testing.T) {
 	t.Parallel()
 	server := zktest.Start(t)
-	s := open(t, Config{Servers: []string{server.Addr}})
+	s := openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, s)
 	watched := func() int {
 		text, err := server.Ask("wchp")
@@ -23,7 +23,7 @@ func TestCanceledWatchesAreGone(t *testing.T) {
 		}
 		return strings.Count(text, dir)
 	}
-	one, same, other := s.NewWatch(), s.NewWatch(), s.NewWatch()
+	one, same, other := s.NewWatch(nil), s.NewWatch(nil), s.NewWatch(nil)
 	must(t, s, &Get{Path: dir, Watch: one})
 	must(t, s, &Get{Path: dir, Watch: same})
 	_, _ = do(t, s, &Exists{Path: dir + "/x", Watch: other})
@@ -50,12 +50,12 @@ func TestCanceledWatchesAreGone(t *testing.T) {
 func TestWatchCanceledBeforeItIsSet(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
-	s := open(t, Config{Servers: []string{server.Addr}})
+	s := openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, s)
 	for i := range 50 {
 		path := fmt.Sprintf("%s/%d", dir, i)
 		must(t, s, &Create{Path: path, ACL: anyone})
-		gone, stays := s.NewWatch(), s.NewWatch()
+		gone, stays := s.NewWatch(nil), s.NewWatch(nil)
 		first := s.Start(&Get{Path: path, Watch: gone})[0]
 		if i%2 == 0 {
 			gone.Cancel()
@@ -77,13 +77,13 @@ func TestManyWatchesMove(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
 	g := newGate(t, server.Addr)
-	s, other := open(t, Config{Servers: []string{g.addr}, Timeout: 20 * time.Second}), open(t, Config{Servers: []string{server.Addr}})
+	s, other := openTest(t, Config{Servers: []string{g.addr}, Timeout: 20 * time.Second}), openTest(t, Config{Servers: []string{server.Addr}})
 	dir := root(t, other) + "/" + strings.Repeat("x", 200)
 	must(t, other, &Create{Path: dir, ACL: anyone})
 	const n = 2000
 	watches, calls := make([]*Watch, n), make([]*Call, n)
 	for i := range n {
-		watches[i] = s.NewWatch()
+		watches[i] = s.NewWatch(nil)
 		calls[i] = s.Start(&Exists{Path: fmt.Sprintf("%s/%d", dir, i), Watch: watches[i]})[0]
 	}
 	for _, c := range calls {
@@ -108,7 +108,7 @@ func TestManyWatchesMove(t *testing.T) {
 func TestManyCallers(t *testing.T) {
 	t.Parallel()
 	server := zktest.Shared(t)
-	s := open(t, Config{Servers: []string{server.Addr}, Timeout: 20 * time.Second})
+	s := openTest(t, Config{Servers: []string{server.Addr}, Timeout: 20 * time.Second})
 	dir := root(t, s)
 	var all sync.WaitGroup
 	for i := range 50 {

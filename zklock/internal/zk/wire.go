@@ -73,6 +73,7 @@ func (s *Session) install(w *wire) {
 		return
 	}
 	s.wire = w
+	s.connections++
 	e := encoder{w.out}
 	s.rewatchLocked(&e)
 	w.out = e.b
@@ -123,7 +124,7 @@ func (s *Session) flush(w *wire) {
 		out := w.out
 		w.out = w.spare[:0]
 		s.mu.Unlock()
-		_ = w.conn.SetWriteDeadline(time.Now().Add(s.timeout / pingPart))
+		_ = w.conn.SetWriteDeadline(time.Now().Add(s.timeout / answerPart))
 		_, err := w.conn.Write(out)
 		s.mu.Lock()
 		w.spare = out[:0]
@@ -154,7 +155,7 @@ func (s *Session) breakLocked(w *wire, why error) {
 // serve reads and pings until the connection is broken or the session over.
 func (s *Session) serve(w *wire) {
 	s.work.Go(func() { s.read(w) })
-	ticker := time.NewTicker(min(max(s.timeout/12, 5*time.Millisecond), time.Second)) //nolint:mnd // Some looks in each part of the timeout.
+	ticker := time.NewTicker(min(max(s.timeout/24, 5*time.Millisecond), time.Second)) //nolint:mnd // Some looks in each part of the timeout.
 	defer ticker.Stop()
 	for {
 		select {
@@ -170,7 +171,7 @@ func (s *Session) serve(w *wire) {
 func (s *Session) look(w *wire) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, patience := driver.SystemClock(), s.timeout/pingPart
+	now, patience := driver.SystemClock(), s.timeout/answerPart
 	owed := w.pinged
 	if c := w.inFlight.first(); c != nil && (owed == 0 || c.reply.Sent < owed) {
 		owed = c.reply.Sent
@@ -180,7 +181,7 @@ func (s *Session) look(w *wire) {
 		s.endLocked(ErrExpired)
 	case owed != 0 && now.Sub(max(owed, w.heard)) > patience:
 		s.breakLocked(w, errSilent)
-	case w.pinged == 0 && now.Sub(w.lastSent) >= patience:
+	case w.pinged == 0 && now.Sub(w.lastSent) >= s.timeout/PingPart:
 		s.pingLocked(w, now)
 		s.flush(w)
 	}
@@ -261,6 +262,10 @@ func (s *Session) answeredLocked(w *wire, d *decoder, xid int32, zxid int64, cod
 	s.settingLocked(c.request, -1)
 	c.reply.Zxid = zxid
 	s.proven = max(s.proven, c.reply.Sent)
+	switch c.request.(type) {
+	case *Create, *Delete, *Set, *Sync:
+		s.led = max(s.led, c.reply.Sent)
+	}
 	s.watchLocked(c.request, err)
 	c.endLocked(err)
 	if code == int32(SessionExpired) {

@@ -3,12 +3,15 @@ package zktest
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stilelock/stile/driver/locktest"
 )
 
 // An Ensemble is three servers, of which two make a majority.
@@ -34,7 +37,40 @@ func StartEnsemble(t testing.TB) *Ensemble {
 	return e
 }
 
-func startEnsemble() (*Ensemble, error) {
+// StartCuttable is StartEnsemble, and cut parts the first server, a follower, from
+// the others, while its clients reach it still.
+func StartCuttable(t testing.TB) (e *Ensemble, cut func()) {
+	t.Helper()
+	var proxies []*locktest.Proxy
+	e, err := launchEnsemble(func(port int) (int, error) {
+		p := locktest.NewProxy(t, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		proxies = append(proxies, p)
+		_, text, err := net.SplitHostPort(p.Addr())
+		if err != nil {
+			return 0, err
+		}
+		return strconv.Atoi(text)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.discard(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e, func() {
+		for _, p := range proxies {
+			p.BlackHole()
+		}
+	}
+}
+
+func startEnsemble() (*Ensemble, error) { return launchEnsemble(nil) }
+
+// launchEnsemble starts three servers. With a detour, the first one starts when the
+// others have a leader, and reaches them by the ports that detour returns.
+func launchEnsemble(detour func(port int) (int, error)) (*Ensemble, error) {
 	e := &Ensemble{}
 	var lines []string
 	for i := range 3 {
@@ -45,9 +81,33 @@ func startEnsemble() (*Ensemble, error) {
 		e.Servers = append(e.Servers, s)
 		lines = append(lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", i+1, s.ports[1], s.ports[2]))
 	}
+	begin := 0
+	if detour != nil {
+		begin = 1
+	}
+	err := e.launch(begin, len(e.Servers), lines)
+	if err == nil && detour != nil {
+		for i, s := range e.Servers[1:] {
+			port, failed := detour(s.ports[1])
+			err = errors.Join(err, failed)
+			lines[i+1] = fmt.Sprintf("server.%d=127.0.0.1:%d:%d", i+2, port, s.ports[2])
+		}
+		if err == nil {
+			err = e.launch(0, 1, lines)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.discard())
+	}
+	return e, nil
+}
+
+// launch starts some of the servers at once.
+func (e *Ensemble) launch(begin, end int, lines []string) error {
 	errs := make([]error, len(e.Servers))
 	var all sync.WaitGroup
-	for i, s := range e.Servers {
+	for i := begin; i < end; i++ {
+		s := e.Servers[i]
 		all.Go(func() {
 			data := filepath.Join(s.process.dir, "data")
 			errs[i] = errors.Join(os.MkdirAll(data, 0o700), os.WriteFile(filepath.Join(data, "myid"), []byte(strconv.Itoa(i+1)), 0o600), s.configure(lines...))
@@ -57,10 +117,7 @@ func startEnsemble() (*Ensemble, error) {
 		})
 	}
 	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, errors.Join(err, e.discard())
-	}
-	return e, nil
+	return errors.Join(errs...)
 }
 
 func (e *Ensemble) discard() error {
@@ -101,4 +158,18 @@ func (e *Ensemble) Leader(t testing.TB) (leader *Server, followers []*Server) {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
+}
+
+// Restart ends all servers at once and starts them again on their data.
+func (e *Ensemble) Restart() error {
+	errs := make([]error, len(e.Servers))
+	for i, s := range e.Servers {
+		errs[i] = s.Kill()
+	}
+	var all sync.WaitGroup
+	for i, s := range e.Servers {
+		all.Go(func() { errs[i] = errors.Join(errs[i], s.Again()) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

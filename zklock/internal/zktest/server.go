@@ -86,7 +86,7 @@ func (s *Server) configure(more ...string) error {
 	lines := append([]string{
 		"tickTime=" + strconv.FormatInt(Tick.Milliseconds(), 10), "initLimit=100", "syncLimit=30",
 		"dataDir=" + filepath.Join(s.process.dir, "data"), "clientPort=" + strconv.Itoa(s.ports[0]), "clientPortAddress=127.0.0.1",
-		"minSessionTimeout=200", "maxSessionTimeout=3600000", "maxClientCnxns=0", "admin.enableServer=false",
+		"minSessionTimeout=200", "maxSessionTimeout=2147483647", "maxClientCnxns=0", "admin.enableServer=false",
 		"4lw.commands.whitelist=*", "preAllocSize=1024", "snapCount=100000", "",
 	}, more...)
 	path := filepath.Join(s.process.dir, "zoo.cfg")

@@ -1,0 +1,140 @@
+package zklock
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stilelock/stile/driver"
+	"github.com/stilelock/stile/driver/locktest"
+	"github.com/stilelock/stile/zklock/internal/zk"
+	"github.com/stilelock/stile/zklock/internal/zktest"
+)
+
+// atOnce is how many tests run at once unless -test.parallel says otherwise:
+// most of what they do is to wait.
+const atOnce = "16"
+
+func TestMain(m *testing.M) {
+	locktest.Child(nil)
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	status := m.Run()
+	if err := zktest.StopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = max(status, 1)
+	}
+	os.Exit(status)
+}
+
+var stores atomic.Int64
+
+// root is a node of a test's own.
+func root() string { return fmt.Sprintf("/conformance-%d", stores.Add(1)) }
+
+func storeURL(servers []string, root string) string {
+	return fmt.Sprintf("zookeeper://%s%s?tick=%s", strings.Join(servers, ","), root, zktest.Tick)
+}
+
+func TestConformanceStandalone(t *testing.T) {
+	shared := zktest.Shared(t)
+	conform(t, func(testing.TB) []string { return []string{shared.Addr} }, func(t testing.TB) ([]string, func() error) {
+		s := zktest.Start(t)
+		return []string{s.Addr}, func() error { return errors.Join(s.Kill(), s.Again()) }
+	})
+}
+
+func TestConformanceEnsemble(t *testing.T) {
+	shared := zktest.SharedEnsemble(t)
+	conform(t, func(testing.TB) []string { return shared.Addrs() }, func(t testing.TB) ([]string, func() error) {
+		e := zktest.StartEnsemble(t)
+		return e.Addrs(), e.Restart
+	})
+}
+
+// conform runs the suite. A case that restarts its store gets servers of its own.
+func conform(t *testing.T, shared func(testing.TB) []string, own func(testing.TB) ([]string, func() error)) {
+	locktest.Run(t, locktest.Harness{
+		TTL: 1200 * time.Millisecond,
+		New: func(t testing.TB, uses []locktest.Hook) locktest.Store {
+			servers := shared(t)
+			restart := func() error { return errors.New("the server is shared") }
+			for _, hook := range uses {
+				if hook == locktest.HookRestart {
+					servers, restart = own(t)
+				}
+			}
+			path := root()
+			it := store(servers, path, restart)
+			it.Network = func(ctx context.Context) (driver.Driver, locktest.Network, error) {
+				proxy := locktest.NewProxy(t, "tcp", servers[0])
+				d, err := driver.Open(ctx, storeURL([]string{proxy.Addr()}, path))
+				return d, proxy, err
+			}
+			return it
+		},
+	})
+}
+
+func store(servers []string, path string, restart func() error) locktest.Store {
+	url := storeURL(servers, path)
+	return locktest.Store{
+		URL:     url,
+		Open:    func(ctx context.Context) (driver.Driver, error) { return driver.Open(ctx, url) },
+		Restart: func(context.Context) error { return restart() },
+		Forget:  func(ctx context.Context, key string) error { return forget(ctx, servers, path+"/"+escape(key)) },
+		KillSession: func(ctx context.Context, client driver.Driver) error {
+			return killSessions(ctx, servers, client.(*Driver))
+		},
+	}
+}
+
+// forget deletes the folder of an idle key, as the servers do after a while.
+func forget(ctx context.Context, servers []string, folder string) error {
+	s, err := zk.Open(ctx, zk.Config{Servers: servers, Timeout: 10 * time.Second})
+	if err != nil {
+		return err
+	}
+	defer s.Close(ctx)
+	_, err = s.Start(&zk.Delete{Path: folder, Version: -1})[0].Wait(ctx)
+	return err
+}
+
+// killSessions ends all sessions of a driver, as if somebody else had closed them.
+func killSessions(ctx context.Context, servers []string, d *Driver) error {
+	d.sessions.mu.Lock()
+	var all []*zk.Session
+	for _, it := range d.sessions.byTTL {
+		if isReady(it) {
+			all = append(all, it.session)
+		}
+	}
+	d.sessions.mu.Unlock()
+	for _, s := range all {
+		id, password := s.Credentials()
+		for s.Err() == nil { // Both fight for the session until one has closed it.
+			thief, err := zk.Resume(ctx, zk.Config{Servers: servers, Timeout: s.Timeout()}, id, password)
+			if errors.Is(err, zk.ErrExpired) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			_ = thief.Close(ctx)
+		}
+	}
+	return nil
+}

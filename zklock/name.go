@@ -1,0 +1,177 @@
+package zklock
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stilelock/stile/driver"
+)
+
+const hexDigits = "0123456789ABCDEF"
+
+// escape makes a node's name of a key: what ZooKeeper does not take in a name, or
+// takes for something else, becomes %XX for each byte.
+func escape(key string) string {
+	var b strings.Builder
+	for i, r := range key {
+		size := utf8.RuneLen(r)
+		if plain(r) && !(r == '.' && strings.Trim(key, ".") == "") && !(i == 0 && key == "zookeeper") {
+			b.WriteString(key[i : i+size])
+			continue
+		}
+		for _, c := range []byte(key[i : i+size]) {
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		}
+	}
+	return b.String()
+}
+
+// plain says what ZooKeeper takes in a name. It counts in UTF-16, so nothing
+// beyond the first 65,536 characters.
+func plain(r rune) bool {
+	return r >= 0x20 && r < 0xd800 && r != '/' && r != '%' && (r < 0x7f || r > 0x9f)
+}
+
+// unescape returns the key whose node has that name.
+func unescape(name string) (key string, ours bool) {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] != '%' {
+			b.WriteByte(name[i])
+			continue
+		}
+		if i+3 > len(name) {
+			return "", false
+		}
+		c, err := strconv.ParseUint(name[i+1:i+3], 16, 8)
+		if err != nil {
+			return "", false
+		}
+		b.WriteByte(byte(c))
+		i += 2
+	}
+	key = b.String()
+	return key, driver.CheckKey(key) == nil && escape(key) == name
+}
+
+// An entry is one attempt as its node's name tells of it.
+type entry struct {
+	name  string
+	mode  driver.Mode
+	limit int
+	id    driver.LeaseID
+	seq   int32
+}
+
+// opening is how the name of an attempt's node begins: s for shared, x for
+// exclusive, x and a number for one of so many permits. The limit stands in each
+// name and not in the parent's data: so it comes with the list, and there is no
+// moment at which a parent is there and does not tell.
+func opening(mode driver.Mode, limit int, id driver.LeaseID) string {
+	letter := "x"
+	if mode == driver.Shared {
+		letter = "s"
+	} else if limit > 1 {
+		letter += strconv.Itoa(limit)
+	}
+	return letter + "-" + id.String() + "-"
+}
+
+// parseEntry reads the name of a node. Others may keep nodes in the folder too.
+func parseEntry(name string) (e entry, ours bool) {
+	kind, rest, _ := strings.Cut(name, "-")
+	text, number, _ := strings.Cut(rest, "-")
+	seq, err := strconv.ParseInt(number, 10, 32)
+	if err != nil || kind == "" {
+		return entry{}, false
+	}
+	e = entry{name: name, limit: 1, seq: int32(seq)}
+	switch {
+	case kind == "s":
+		e.mode = driver.Shared
+	case kind == "x":
+	case kind[0] == 'x':
+		if e.limit, err = strconv.Atoi(kind[1:]); err != nil || e.limit < 2 || e.limit > driver.MaxLimit {
+			return entry{}, false
+		}
+	default:
+		return entry{}, false
+	}
+	if e.id, err = driver.ParseLeaseID(text); err != nil {
+		return entry{}, false
+	}
+	return e, name == fmt.Sprintf("%s%010d", opening(e.mode, e.limit, e.id), e.seq)
+}
+
+// A line is what stands in a key's folder, in order.
+type line []entry
+
+// parseLine orders by the number that the server gave. It counts children in 32
+// bits and goes on below zero after 2,147,483,647, so two are compared by their
+// distance: no line is as long as half of that.
+func parseLine(names []string) line {
+	l := make(line, 0, len(names))
+	for _, name := range names {
+		if e, ours := parseEntry(name); ours {
+			l = append(l, e)
+		}
+	}
+	slices.SortFunc(l, func(a, b entry) int { return cmp.Compare(a.seq-b.seq, 0) })
+	return l
+}
+
+// limit is the limit in use: that of the first. Who came with another one is about
+// to go.
+func (l line) limit() int {
+	if len(l) == 0 {
+		return 1
+	}
+	return l[0].limit
+}
+
+// find returns the place of the attempt with an id, or -1.
+func (l line) find(id driver.LeaseID) int {
+	return slices.IndexFunc(l, func(e entry) bool { return e.id == id })
+}
+
+// place returns the place of a node, or -1. An attempt finds itself by this: another
+// node with its id may be left over from a session that was over for this process
+// before it is for the servers.
+func (l line) place(node string) int {
+	name := path.Base(node)
+	return slices.IndexFunc(l, func(e entry) bool { return e.name == name })
+}
+
+// blockers are those before the entry at a place that count against it.
+func (l line) blockers(at int) line {
+	if l[at].mode != driver.Shared {
+		return l[:at]
+	}
+	return slices.DeleteFunc(slices.Clone(l[:at]), func(e entry) bool { return e.mode == driver.Shared })
+}
+
+// holds reports whether the entry at a place holds: fewer than its limit of those
+// that count stand before it, and none that came with another limit.
+func (l line) holds(at int) bool {
+	before := l.blockers(at)
+	return len(before) < l[at].limit && !slices.ContainsFunc(before, func(e entry) bool { return e.limit != l[at].limit })
+}
+
+// holders are those who hold, and others those who do not.
+func (l line) split() (holders, others line) {
+	for at := range l {
+		if l.holds(at) {
+			holders = append(holders, l[at])
+		} else {
+			others = append(others, l[at])
+		}
+	}
+	return holders, others
+}
