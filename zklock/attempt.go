@@ -263,27 +263,44 @@ func isLost(err error) bool { return errors.Is(err, zk.ErrUnknown) || errors.Is(
 
 // search looks for the node of a create whose answer was lost. By now the session
 // has another connection, and what came over the old one has run or never will. The
-// server may be another one, so it catches up first.
+// server may be another one, so it catches up first. It goes on until it knows, ctx
+// ends, or the session.
 func (a *attempt) search(ctx context.Context) (*zk.Reply, []string, error) {
 	s := a.session()
-	for {
+	for pause := removePause; ; pause = min(2*pause, removePauseMost) {
 		calls := s.Start(&zk.Sync{Path: a.folder}, &zk.Children{Path: a.folder})
-		_, _ = calls[0].Wait(ctx)
-		listed, err := calls[1].Wait(ctx)
+		_, err := calls[0].Wait(ctx)
+		var listed *zk.Reply
+		if err == nil { // What a server lists that did not catch up proves nothing.
+			listed, err = calls[1].Wait(ctx)
+		}
+		if errors.Is(err, zk.NoNode) {
+			return nil, nil, nil
+		}
+		var found *zk.Reply
+		if err == nil {
+			found, err = a.adopt(ctx, listed.Children)
+		}
 		switch {
 		case err == nil:
-		case errors.Is(err, zk.NoNode):
-			return nil, nil, nil
-		case isLost(err) && ctx.Err() == nil && s.Err() == nil:
-			continue
-		default:
+			return found, listed.Children, nil
+		case ctx.Err() != nil || s.Err() != nil:
+			return nil, nil, err
+		case !isLost(err) && !rest(ctx, pause): // A server refused, such as one that is overloaded.
 			return nil, nil, err
 		}
-		found, err := a.adopt(ctx, listed.Children)
-		if isLost(err) && ctx.Err() == nil && s.Err() == nil {
-			continue
-		}
-		return found, listed.Children, err
+	}
+}
+
+// rest pauses, and reports whether ctx lives still.
+func rest(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -334,8 +351,8 @@ func (a *attempt) leave() bool {
 	return a.node == "" || a.d.remove(ctx, s, a.node, -1) == nil
 }
 
-// removePause is the pause after a server has refused to delete a node, such as one
-// that is overloaded. It doubles up to removePauseMost.
+// removePause is the pause after a server has refused what has to be done, such as
+// one that is overloaded. It doubles up to removePauseMost.
 const (
 	removePause     = 20 * time.Millisecond
 	removePauseMost = time.Second
@@ -359,11 +376,7 @@ func (d *Driver) remove(ctx context.Context, s *zk.Session, path string, version
 			}
 			return err
 		case errors.As(err, &refused):
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			if !rest(ctx, pause) {
 				return err
 			}
 			pause = min(2*pause, removePauseMost)

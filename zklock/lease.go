@@ -87,6 +87,8 @@ func (a *attempt) watchOwn(s *zk.Session, own *zk.Watch) {
 		a.d.nudge(a.req.ID)
 		a.lose()
 	case err != nil:
+		own.Cancel()
+		a.own = nil
 		time.AfterFunc(guardAfter, a.hear) // Then it is tried again.
 	case readRecord(reply.Data).Broken:
 		a.mu.Lock()

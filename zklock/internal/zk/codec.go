@@ -5,9 +5,15 @@ import (
 	"errors"
 )
 
-// maxFrame bounds what one answer may take. A directory with 100,000 waiters
-// takes 7 MB to list.
-const maxFrame = 64 << 20
+const (
+	// maxFrame bounds what one answer may take. A directory with 100,000 waiters
+	// takes 7 MB to list.
+	maxFrame = 64 << 20
+	// maxGreeting bounds the answers of a server that is not known yet.
+	maxGreeting = 64 << 10
+	// trusted is how much room a frame gets before any of it has come.
+	trusted = 1 << 20
+)
 
 // errMalformed is an answer that no ZooKeeper gives.
 var errMalformed = errors.New("malformed answer: is this a ZooKeeper server?")

@@ -8,7 +8,7 @@ import (
 
 func TestFrameOfAnotherProgram(t *testing.T) {
 	t.Parallel()
-	if _, err := readFrame(bytes.NewReader([]byte("HTTP/1.1 400 Bad Request\r\n"))); !errors.Is(err, errMalformed) {
+	if _, err := readFrame(bytes.NewReader([]byte("HTTP/1.1 400 Bad Request\r\n")), maxFrame); !errors.Is(err, errMalformed) {
 		t.Errorf("an answer of HTTP: %v", err)
 	}
 	d := decoder{b: []byte{0x7f, 0xff, 0xff, 0xff}}

@@ -10,8 +10,10 @@ var (
 	// effect, now or later.
 	ErrNotSent = errors.New("request was not sent")
 	// ErrUnknown is a request that was sent and not answered: whether it has
-	// run is unknown. It cannot begin to run once the session has another
-	// connection, or is over.
+	// run is unknown. Once the session has another connection, a Sync there is
+	// answered after it has run, or it never will. When the session is over only
+	// here, by its local end or a Drop, the request may run for as long as the
+	// servers keep the session.
 	ErrUnknown = errors.New("outcome is unknown")
 	// ErrExpired is the end of a session that the servers know no more, or
 	// that could not reach them for its timeout.

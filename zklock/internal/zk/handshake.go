@@ -1,6 +1,7 @@
 package zk
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
@@ -86,7 +87,7 @@ func (s *Session) greet(conn net.Conn) (*wire, error) {
 	if _, err := conn.Write(e.b); err != nil {
 		return nil, err
 	}
-	frame, err := readFrame(conn)
+	frame, err := readFrame(conn, maxGreeting)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func (s *Session) showAuth(conn net.Conn) error {
 		if _, err := conn.Write(e.b); err != nil {
 			return err
 		}
-		frame, err := readFrame(conn)
+		frame, err := readFrame(conn, maxGreeting)
 		if err != nil {
 			return err
 		}
@@ -144,16 +145,22 @@ func (s *Session) showAuth(conn net.Conn) error {
 	return nil
 }
 
-func readFrame(r io.Reader) ([]byte, error) {
+// readFrame returns the next frame of at most that many bytes.
+func readFrame(r io.Reader, most uint32) ([]byte, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(head[:])
-	if n > maxFrame {
+	if n > most {
 		return nil, errMalformed
 	}
-	frame := make([]byte, n)
-	_, err := io.ReadFull(r, frame)
-	return frame, err
+	if n <= trusted {
+		frame := make([]byte, n)
+		_, err := io.ReadFull(r, frame)
+		return frame, err
+	}
+	var frame bytes.Buffer // It grows with what comes, not with what is announced.
+	_, err := io.CopyN(&frame, r, int64(n))
+	return frame.Bytes(), err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,11 +53,13 @@ type Session struct {
 	wire        *wire // nil while there is no connection
 	queue       []*Call
 	zxid        int64 // the last transaction seen
+	watchedTo   int64 // the last transaction of which all watches have heard
 	proven      driver.Instant
 	led         driver.Instant
 	connections int
 	watches     map[string][]*Watch
 	setting     map[string]int
+	last        int   // the server of the last connection; of connect alone
 	err         error // why it is over
 }
 
@@ -87,7 +90,7 @@ func open(ctx context.Context, config Config, id int64, password []byte) (*Sessi
 	}
 	s := &Session{
 		config: config, id: id, timeout: config.Timeout, done: make(chan struct{}), password: password,
-		watches: map[string][]*Watch{}, setting: map[string]int{},
+		watches: map[string][]*Watch{}, setting: map[string]int{}, last: -1,
 	}
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	w, err := s.connect(ctx, firstTry)
@@ -245,15 +248,22 @@ func (s *Session) reconnect() *wire {
 	return w
 }
 
-// connect tries the servers, for so long each, until one takes the session.
+// connect tries the servers, for so long each, until one takes the session. The
+// one whose connection has just ended comes last: if it is silent, a try of it takes
+// most of the time that is left.
 func (s *Session) connect(ctx context.Context, try time.Duration) (*wire, error) {
 	sleep := pause
 	var last error
 	for {
-		for _, i := range rand.Perm(len(s.config.Servers)) {
+		order := rand.Perm(len(s.config.Servers))
+		if at := slices.Index(order, s.last); at >= 0 {
+			order = append(slices.Delete(order, at, at+1), s.last)
+		}
+		for _, i := range order {
 			w, err := s.handshake(ctx, s.config.Servers[i], try)
 			switch {
 			case err == nil:
+				s.last = i
 				return w, nil
 			case errors.Is(err, ErrExpired), errors.Is(err, AuthFailed):
 				return nil, err

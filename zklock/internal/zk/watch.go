@@ -22,7 +22,8 @@ const (
 // A Watch hears of the next change of one node, once. Events come in the order
 // of the transactions: when the event of one watch is there, the events of all
 // earlier transactions are, for all watches of the session. A watch lives on
-// through a change of connection; what happened meanwhile is heard then.
+// through a change of connection; what happened meanwhile is heard then, in no
+// order.
 type Watch struct {
 	c       chan EventType
 	notify  func()
@@ -37,8 +38,8 @@ type Watch struct {
 }
 
 // NewWatch returns a watch to be given to one request. It is set when that
-// request is answered. notify is called when it has heard; it does not block, and
-// may be nil.
+// request is answered. notify is called when it has heard; it does not block, asks
+// nothing of the session, and may be nil.
 func (s *Session) NewWatch(notify func()) *Watch {
 	return &Watch{c: make(chan EventType, 1), notify: notify, session: s}
 }
@@ -111,7 +112,7 @@ func (s *Session) watchLocked(r Request, err error) {
 	if err != nil && !absent {
 		return
 	}
-	if w.canceled {
+	if w.canceled || w.isSet || w.Fired() != 0 { // A second request changes nothing: a watch hears once.
 		if len(s.watches[path]) == 0 {
 			s.unwatchLocked(path)
 		}
@@ -139,18 +140,20 @@ func (s *Session) fireLocked(path string, event EventType) {
 const watchesFrame = 128 << 10
 
 // rewatchLocked writes the requests that set all watches on a new connection. The
-// server answers with what happened since the last that was seen here.
-func (s *Session) rewatchLocked(e *encoder) {
+// server answers with what happened since the last of which all of them have heard.
+// It returns how many requests that took.
+func (s *Session) rewatchLocked(e *encoder) (requests int) {
 	var there, absent []string
 	size := 0
 	flush := func() {
 		if len(there)+len(absent) == 0 {
 			return
 		}
+		requests++
 		e.frame(func(e *encoder) {
 			e.int32(xidSetWatches)
 			e.int32(opSetWatches)
-			e.int64(s.zxid)
+			e.int64(s.watchedTo)
 			e.strings(there)
 			e.strings(absent)
 			e.strings(nil) // Of children there are none.
@@ -169,4 +172,5 @@ func (s *Session) rewatchLocked(e *encoder) {
 		}
 	}
 	flush()
+	return requests
 }

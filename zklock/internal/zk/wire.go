@@ -2,6 +2,7 @@ package zk
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ type wire struct {
 	writing  bool // somebody writes, and takes along what others put into out
 	xid      int32
 	inFlight queue // answers come in order
+	setting  int   // requests under way that set the watches anew
 	pinged   driver.Instant
 	lastSent driver.Instant
 	heard    driver.Instant
@@ -40,7 +42,16 @@ type queue struct {
 	head  int
 }
 
-func (q *queue) push(c *Call) { q.calls = append(q.calls, c) }
+// push moves what there is to the front before the slice has to grow: a queue that
+// is never empty takes no more room than what is in it.
+func (q *queue) push(c *Call) {
+	if len(q.calls) == cap(q.calls) && q.head > len(q.calls)/2 {
+		left := copy(q.calls, q.calls[q.head:])
+		clear(q.calls[left:])
+		q.calls, q.head = q.calls[:left], 0
+	}
+	q.calls = append(q.calls, c)
+}
 
 func (q *queue) first() *Call {
 	if q.head == len(q.calls) {
@@ -75,7 +86,7 @@ func (s *Session) install(w *wire) {
 	s.wire = w
 	s.connections++
 	e := encoder{w.out}
-	s.rewatchLocked(&e)
+	w.setting = s.rewatchLocked(&e)
 	w.out = e.b
 	for _, c := range s.queue {
 		if c.state == waiting {
@@ -142,7 +153,7 @@ func (s *Session) breakLocked(w *wire, why error) {
 	}
 	w.broken = true
 	close(w.gone)
-	_ = w.conn.Close()
+	hangUp(w.conn)
 	if s.wire == w {
 		s.wire = nil
 	}
@@ -152,10 +163,24 @@ func (s *Session) breakLocked(w *wire, why error) {
 	}
 }
 
+// hangUp closes a connection without a last word. The one of TLS could wait for seconds
+// where nobody reads, and s.mu is held.
+func hangUp(conn net.Conn) {
+	if secure, is := conn.(*tls.Conn); is {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
+}
+
+// lookEvery is the time between two looks at a connection.
+func (s *Session) lookEvery() time.Duration {
+	return min(max(s.timeout/24, 5*time.Millisecond), time.Second) //nolint:mnd // Some looks in each part of the timeout.
+}
+
 // serve reads and pings until the connection is broken or the session over.
 func (s *Session) serve(w *wire) {
 	s.work.Go(func() { s.read(w) })
-	ticker := time.NewTicker(min(max(s.timeout/24, 5*time.Millisecond), time.Second)) //nolint:mnd // Some looks in each part of the timeout.
+	ticker := time.NewTicker(s.lookEvery())
 	defer ticker.Stop()
 	for {
 		select {
@@ -181,7 +206,7 @@ func (s *Session) look(w *wire) {
 		s.endLocked(ErrExpired)
 	case owed != 0 && now.Sub(max(owed, w.heard)) > patience:
 		s.breakLocked(w, errSilent)
-	case w.pinged == 0 && now.Sub(w.lastSent) >= s.timeout/PingPart:
+	case w.pinged == 0 && now.Sub(w.lastSent) >= s.timeout/PingPart-s.lookEvery(): // The next look would be too late.
 		s.pingLocked(w, now)
 		s.flush(w)
 	}
@@ -191,7 +216,7 @@ func (s *Session) look(w *wire) {
 func (s *Session) read(w *wire) {
 	reader := bufio.NewReaderSize(w.conn, 1<<14) //nolint:mnd // Many answers in one system call.
 	for {
-		frame, err := readFrame(reader)
+		frame, err := readFrame(reader, maxFrame)
 		s.mu.Lock()
 		if err == nil {
 			err = s.heardLocked(w, frame)
@@ -219,8 +244,12 @@ func (s *Session) heardLocked(w *wire, frame []byte) error {
 	if err := d.err(); err != nil {
 		return err
 	}
-	if zxid > 0 {
-		s.zxid = max(s.zxid, zxid)
+	if xid == xidSetWatches {
+		w.setting--
+	}
+	s.zxid = max(s.zxid, zxid)
+	if w.setting <= 0 { // Until then, some watches may have missed what others have heard.
+		s.watchedTo = s.zxid
 	}
 	switch xid {
 	case xidEvent:
@@ -264,12 +293,17 @@ func (s *Session) answeredLocked(w *wire, d *decoder, xid int32, zxid int64, cod
 	s.proven = max(s.proven, c.reply.Sent)
 	switch c.request.(type) {
 	case *Create, *Delete, *Set, *Sync:
-		s.led = max(s.led, c.reply.Sent)
+		if err == nil { // A follower can refuse by itself.
+			s.led = max(s.led, c.reply.Sent)
+		}
 	}
 	s.watchLocked(c.request, err)
 	c.endLocked(err)
 	if code == int32(SessionExpired) {
 		s.endLocked(ErrExpired)
+	}
+	if _, closed := c.request.(closeSession); closed && err == nil {
+		s.endLocked(ErrClosed) // Else its connection would be looked for again.
 	}
 	return nil
 }
