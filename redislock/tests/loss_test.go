@@ -113,6 +113,29 @@ func TestLeftoverInDueIsNoHolder(t *testing.T) {
 	}
 }
 
+// TestReleaseOfTheLastThatIsLeft: one of two who hold together is still counted,
+// though the list that it stood in was taken away and its lease has ended. The
+// release of the other fails over nothing.
+func TestReleaseOfTheLastThatIsLeft(t *testing.T) {
+	_, l := startLock(t)
+	l.stop()
+	sharer := func(n int) *script.Attempt {
+		a := attempt(n, script.Queue, "")
+		a.Mode = driver.Shared
+		return a
+	}
+	l.want(script.Granted, l.acquire(sharer(1)))
+	l.pass(30 * time.Second)
+	l.wire.must(t, "DEL", l.names[script.Held])
+	l.want(script.Granted, l.acquire(sharer(2)))
+	l.pass(30*time.Second + time.Millisecond)
+	l.want(script.OK, l.release(2, script.TombNever))
+	if i := l.inspect(); len(i.Holders) != 0 {
+		t.Errorf("%+v hold", i.Holders)
+	}
+	l.want(script.Granted, l.acquire(attempt(3, script.Try, "")))
+}
+
 // TestNothingStays: by the server's own clock, all that a lock leaves behind is
 // gone soon after its retention time. Tombstones alone take a minute.
 func TestNothingStays(t *testing.T) {

@@ -378,7 +378,12 @@ function m.save()
 			call('SET', key.lock, m.record(m.lone), 'PX', m.lifetime(m.ends(m.lone)))
 		elseif m.many > 0 then
 			local latest = call('ZRANGE', key.due, -1, -1, 'WITHSCORES')
-			call('SET', key.lock, 'stile1 many', 'PX', m.lifetime(tonumber(latest[2])))
+			if latest[2] then
+				call('SET', key.lock, 'stile1 many', 'PX', m.lifetime(tonumber(latest[2])))
+			else
+				m.dropMany() -- Those who were counted were taken away.
+				call('DEL', key.lock)
+			end
 		else
 			call('DEL', key.lock)
 		end
