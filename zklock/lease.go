@@ -241,12 +241,11 @@ func (d *Driver) unknown(ctx context.Context, h *driver.Hold) error {
 	if err := driver.CheckKey(h.Key); err != nil {
 		return err
 	}
-	it, err := d.sessions.get(ctx, 0)
-	if err != nil {
-		return err
-	}
-	defer it.give()
-	l, err := d.line(ctx, it.session, d.folder(h.Key))
+	return d.reading(ctx, func(s *zk.Session) error { return d.unknownIn(ctx, s, h) })
+}
+
+func (d *Driver) unknownIn(ctx context.Context, s *zk.Session, h *driver.Hold) error {
+	l, err := d.line(ctx, s, d.folder(h.Key))
 	if err != nil {
 		return err
 	}
@@ -255,14 +254,14 @@ func (d *Driver) unknown(ctx context.Context, h *driver.Hold) error {
 		return driver.ErrLost // It is not there, or waits.
 	}
 	path := d.folder(h.Key) + "/" + l[at].name
-	found, err := it.session.Start(&zk.Get{Path: path})[0].Wait(ctx)
+	found, err := s.Start(&zk.Get{Path: path})[0].Wait(ctx)
 	switch {
 	case errors.Is(err, zk.NoNode):
 		return driver.ErrLost
 	case err != nil:
 		return explain(err)
 	case d.sessions.wasOurs(found.Stat.EphemeralOwner):
-		_ = d.remove(ctx, it.session, path, -1) // It was on its way out.
+		_ = d.remove(ctx, s, path, -1) // It was on its way out.
 		return driver.ErrLost
 	}
 	return fmt.Errorf("%w: %s: use it there", errors.ErrUnsupported, d.Capabilities().Lacks[driver.CapAdopt])

@@ -26,19 +26,21 @@ func (d *Driver) List(ctx context.Context, prefix string) iter.Seq2[driver.State
 			fail(err)
 			return
 		}
-		it, err := d.sessions.get(ctx, 0)
-		if err != nil {
-			fail(err)
-			return
-		}
-		defer it.give()
-		keys, err := d.keys(ctx, it.session, prefix)
+		var keys []string
+		err := d.reading(ctx, func(s *zk.Session) (err error) {
+			keys, err = d.keys(ctx, s, prefix)
+			return err
+		})
 		if err != nil {
 			fail(err)
 			return
 		}
 		for _, key := range keys {
-			state, err := d.state(ctx, it.session, key)
+			var state driver.State
+			err := d.reading(ctx, func(s *zk.Session) (err error) {
+				state, err = d.state(ctx, s, key)
+				return err
+			})
 			if err == nil && d.isClosing() {
 				err = driver.ErrClosed
 			}
@@ -57,6 +59,23 @@ func (d *Driver) isClosing() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.closed
+}
+
+// reading calls f, which changes nothing, with a session, and with another one if
+// that has ended meanwhile.
+func (d *Driver) reading(ctx context.Context, f func(*zk.Session) error) error {
+	for try := 1; ; try++ {
+		it, err := d.sessions.get(ctx, 0)
+		if err != nil {
+			return err
+		}
+		err = f(it.session)
+		isOver := it.session.Err() != nil
+		it.give()
+		if err == nil || !isOver || ctx.Err() != nil || try == sessionTries {
+			return err
+		}
+	}
 }
 
 // ask sends a request that changes nothing, again if its answer was lost.
@@ -175,18 +194,18 @@ func (d *Driver) read(ctx context.Context, s *zk.Session, folder string, l line,
 
 // busy is the error of a request that will not wait.
 func (d *Driver) busy(ctx context.Context, key string) error {
-	it, err := d.sessions.get(ctx, 0)
+	busy := &driver.BusyError{Key: key}
+	err := d.reading(ctx, func(s *zk.Session) error {
+		l, err := d.line(ctx, s, d.folder(key))
+		if err != nil {
+			return err
+		}
+		busy.Limit = l.limit()
+		busy.Holders, err = d.holders(ctx, s, d.folder(key), l)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer it.give()
-	l, err := d.line(ctx, it.session, d.folder(key))
-	if err != nil {
-		return err
-	}
-	holders, err := d.holders(ctx, it.session, d.folder(key), l)
-	if err != nil {
-		return err
-	}
-	return &driver.BusyError{Key: key, Limit: l.limit(), Holders: holders}
+	return busy
 }

@@ -23,7 +23,6 @@ import (
 // its list is answered in a new session and it does not miss its own node. If it
 // does not, this schedule proves nothing.
 func TestSessionExpiredBetweenCreateAndList(t *testing.T) {
-	t.Parallel()
 	servers := zktest.SharedEnsemble(t).Addrs()
 	t.Run("go-zookeeper", func(t *testing.T) { t.Parallel(); holeOfGoZookeeper(t, servers) })
 	t.Run("zklock", func(t *testing.T) { t.Parallel(); holeOfOurs(t, servers) })

@@ -9,7 +9,6 @@ import (
 // TestLeaderKilledWhileHeldAndWhileWaiting: the servers choose another leader, and
 // neither the lease nor the place in line is lost.
 func TestLeaderKilledWhileHeldAndWhileWaiting(t *testing.T) {
-	t.Parallel()
 	ensemble := zktest.StartEnsemble(t)
 	path := root()
 	leader, followers := ensemble.Leader(t)

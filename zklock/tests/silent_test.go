@@ -11,14 +11,14 @@ import (
 	"github.com/stilelock/stile/zklock/internal/zktest"
 )
 
-// short is a TTL that a test can wait for.
-const short = 2 * time.Second
+// short is a TTL that a test can wait for. Those tests run alone: a busy machine
+// can keep a server from answering for seconds.
+const short = 4 * time.Second
 
 // TestSilentHandshake: servers that take a connection and never answer its
 // handshake cost a bounded time: other servers are tried, and a lease is not
 // believed in for longer than its TTL.
 func TestSilentHandshake(t *testing.T) {
-	t.Parallel()
 	servers := []string{zktest.Shared(t).Addr}
 	path := root()
 	d, network := breakable(t, servers, path)
@@ -50,7 +50,6 @@ func TestSilentHandshake(t *testing.T) {
 
 // TestDisconnectedForLessThanTheSession: the lease is there afterwards, the same.
 func TestDisconnectedForLessThanTheSession(t *testing.T) {
-	t.Parallel()
 	servers := []string{zktest.Shared(t).Addr}
 	path := root()
 	d, network := breakable(t, servers, path)
@@ -77,7 +76,6 @@ func TestDisconnectedForLessThanTheSession(t *testing.T) {
 // the latest when its TTL is over, and does not wait for a server that says
 // nothing; the next one is granted, and not before that.
 func TestDisconnectedForLongerThanTheSession(t *testing.T) {
-	t.Parallel()
 	servers := []string{zktest.Shared(t).Addr}
 	path := root()
 	d, network := breakable(t, servers, path)

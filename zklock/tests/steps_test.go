@@ -17,9 +17,9 @@ import (
 func TestSessionExpiredBeforeEachRequest(t *testing.T) {
 	t.Parallel()
 	servers := []string{zktest.Shared(t).Addr}
-	// An acquire that waits makes four requests at least: create, list, and a
-	// look at the one before it and, in whatever way, at its own.
-	const least, most = 4, 12
+	// Before an acquire waits it makes three requests at least: create, list, and a
+	// look at the one before it. To be granted it makes no other one, at best.
+	const least, most = 3, 12
 	for nth := 1; nth <= most; nth++ {
 		t.Run(fmt.Sprint(nth), func(t *testing.T) {
 			t.Parallel()
@@ -29,23 +29,27 @@ func TestSessionExpiredBeforeEachRequest(t *testing.T) {
 			d, network := breakable(t, servers, path)
 			rule := network.HoldRequest(zkproxy.Any, nth)
 			ours := begin(t, d, long)
-			released := false
-			select {
-			case <-rule.Hit:
-			case <-time.After(glance): // It waits: the requests that are left come at the hand-over.
-				released = true
+			released := nth > least
+			if released { // The requests that are left come at the hand-over, if at all.
+				until(t, "it waits", func() bool { return network.Count(zkproxy.Any) >= least })
+				select {
+				case <-rule.Hit:
+				case <-time.After(glance):
+				}
 				holder.release()
 				select {
 				case <-rule.Hit:
 				case <-ours.done:
-					if nth <= least {
-						t.Errorf("granted without a request %d", nth)
-					}
 					network.Heal() // What comes now is no request of an acquire.
 					ours.granted().release()
 					wantNothing(t, servers, path)
 					return
 				}
+			}
+			select {
+			case <-rule.Hit:
+			case <-time.After(slack):
+				t.Fatalf("no request %d", nth)
 			}
 			network.Cut()
 			killSessions(t, servers, network)
@@ -138,4 +142,36 @@ func TestLostDeleteReply(t *testing.T) {
 	if err := d.Release(t.Context(), ours.hold()); !errors.Is(err, driver.ErrLost) {
 		t.Errorf("a second release: %v", err)
 	}
+}
+
+// TestSessionExpiredWhileItLists: a list changes nothing, and goes on in another
+// session.
+func TestSessionExpiredWhileItLists(t *testing.T) {
+	t.Parallel()
+	servers := []string{zktest.Shared(t).Addr}
+	path := root()
+	holder := begin(t, openDriver(t, servers, path), long).granted()
+	d, network := breakable(t, servers, path)
+	rule := network.HoldRequest(zkproxy.Children, 1)
+	type listed struct {
+		keys int
+		err  error
+	}
+	result := make(chan listed, 1)
+	go func() {
+		var it listed
+		for state, err := range d.List(t.Context(), "") {
+			it.err = errors.Join(it.err, err)
+			it.keys += len(state.Holders)
+		}
+		result <- it
+	}()
+	<-rule.Hit
+	network.Cut()
+	killSessions(t, servers, network)
+	network.Heal()
+	if it := <-result; it.err != nil || it.keys != 1 {
+		t.Errorf("listed %d holders: %v", it.keys, it.err)
+	}
+	holder.release()
 }

@@ -32,7 +32,7 @@ const patience = 20 * time.Second
 func openTest(t *testing.T, config Config) *Session {
 	t.Helper()
 	if config.Timeout == 0 {
-		config.Timeout = 2 * time.Second
+		config.Timeout = patience // Only tests of what a silence does ask for less.
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -103,7 +103,16 @@ func (n *Network) Heal() {
 func (n *Network) Count(op Op) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.counts[op]
+	if op != Any {
+		return n.counts[op]
+	}
+	commands := 0
+	for op, count := range n.counts {
+		if !op.housekeeping() {
+			commands += count
+		}
+	}
+	return commands
 }
 
 // Counts are all of [Network.Count].

@@ -84,6 +84,7 @@ func launchEnsemble(detour func(port int) (int, error)) (*Ensemble, error) {
 	begin := 0
 	if detour != nil {
 		begin = 1
+		lines = append(lines, "syncLimit=100") // A follower goes on for so long without its leader.
 	}
 	err := e.launch(begin, len(e.Servers), lines)
 	if err == nil && detour != nil {

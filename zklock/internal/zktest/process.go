@@ -19,6 +19,10 @@ const startPatience = 60 * time.Second
 // Jar is the library of Debian's package zookeeper. It names all that it needs.
 const Jar = "/usr/share/java/zookeeper.jar"
 
+// logJar writes what the server logs to its standard error. Debian's package
+// zookeeper brings it.
+const logJar = "/usr/share/java/slf4j-simple.jar"
+
 var errExited = errors.New("zookeeper ended at its start")
 
 // A process is one server with its folder, which outlives it.

@@ -97,7 +97,8 @@ func (s *Server) configure(more ...string) error {
 	s.process.args = []string{
 		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.net.preferIPv4Stack=true",
 		"-Dzookeeper.electionPortBindRetry=0", "-Dznode.container.checkIntervalMs=500",
-		"-cp", Jar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path,
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+		"-cp", Jar + ":" + logJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path,
 	}
 	return nil
 }
