@@ -32,7 +32,7 @@ func (d *Driver) Acquire(ctx context.Context, req driver.Request) (driver.Grant,
 		a.waiter = d.listeners.addWaiter(req.Key, req.ID)
 		defer d.listeners.removeWaiter(a.waiter)
 	}
-	result, sent, err := a.send(ctx)
+	result, sent, err := a.send(ctx, false)
 	switch {
 	case errors.Is(err, driver.ErrAmbiguous) && ctx.Err() != nil:
 		return driver.Grant{}, a.leave(fmt.Errorf("acquire: %w", ctx.Err()))
@@ -57,12 +57,13 @@ type acquisition struct {
 	sentAt lockqueue.Now
 }
 
-// send asks for the key, or asks again: a waiter keeps its place.
-func (a *acquisition) send(ctx context.Context) (lockqueue.Result, bool, error) {
+// send asks for the key, or asks again: a waiter keeps its place. What is light
+// need not be on disk.
+func (a *acquisition) send(ctx context.Context, light bool) (lockqueue.Result, bool, error) {
 	attempt := a.attempt // The command may outlive the call of send.
 	attempt.Addr = a.d.post.address()
 	c := &command{
-		key: a.req.Key, asked: attempt.ID, permits: attempt.Limit,
+		key: a.req.Key, asked: attempt.ID, permits: attempt.Limit, light: light,
 		step: func(v *view, now lockqueue.Now) (lockqueue.Result, error) {
 			return lockqueue.Acquire(v, now, &attempt)
 		},

@@ -21,6 +21,8 @@ type command struct {
 	ends bool
 	// breaks: it is to be told even by its own process.
 	breaks bool
+	// light: unless it grants, it need not be on disk; see light.go.
+	light bool
 
 	state atomic.Int32
 	since time.Time // when it was sent

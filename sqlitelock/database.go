@@ -20,9 +20,9 @@ import (
 const maxReaders = 4
 
 // pragmas are the settings of the connection that writes. The disk has a commit
-// before anybody hears of it. The limit shrinks a log that a slow reader let
-// grow, and is well above what the log has otherwise: to write into a file that
-// keeps its size is faster.
+// before anybody hears of it, but for light ones, see light.go. The limit
+// shrinks a log that a slow reader let grow, and is well above what the log has
+// otherwise: to write into a file that keeps its size is faster.
 const pragmas = "PRAGMA synchronous=FULL; PRAGMA journal_size_limit=33554432"
 
 // A database is one opened file: a connection that writes, for the goroutine
@@ -34,6 +34,7 @@ type database struct {
 
 	writer *sql.DB
 	conn   *sql.Conn // the only connection of writer
+	synced bool      // conn has its commits on disk; of the writing goroutine
 	statements
 
 	reader *sql.DB
@@ -88,6 +89,7 @@ func (db *database) open(ctx context.Context, boot string, busy time.Duration) (
 	}
 	db.reader.SetMaxOpenConns(maxReaders)
 	db.reader.SetMaxIdleConns(maxReaders)
+	db.synced = true // By the pragmas.
 	if err = whileBusy(ctx, busy, func() error { return db.statements.prepare(db.conn) }); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Driver struct {
 	gate    *gate // to the file, for the writing goroutine
 	queue   chan *command
 	arrived atomic.Int64   // how many commands were ever put into queue, for tests
+	lights  atomic.Int64   // how many light transactions there were, for tests
 	running sync.WaitGroup // the writing goroutine
 	stop    chan struct{}  // closed to end it
 
@@ -41,7 +42,8 @@ type Driver struct {
 	unwatch  chan struct{}  // closed to end the watching goroutine
 	watching sync.WaitGroup // the watching goroutine
 
-	sweeper sweeper // of the writing goroutine
+	sweeper sweeper         // of the writing goroutine
+	refused map[string]bool // addresses that refused during this commit; of the writing goroutine
 }
 
 var (

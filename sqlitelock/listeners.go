@@ -150,6 +150,13 @@ func (l *listeners) waitersOf(id driver.LeaseID) []*waiter {
 	return l.waiters[id][:len(l.waiters[id]):len(l.waiters[id])]
 }
 
+// lone reports whether just one attempt is waited for.
+func (l *listeners) lone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiters) == 1
+}
+
 // wakeAll makes every waiter look.
 func (l *listeners) wakeAll() {
 	l.mu.Lock()

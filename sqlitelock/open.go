@@ -136,6 +136,7 @@ func start(db *database, options Options) *Driver {
 		queue:     make(chan *command, maxBatch),
 		closing:   make(chan struct{}),
 		stop:      make(chan struct{}),
+		refused:   make(map[string]bool),
 	}
 	d.post = newPostbox(db.path, db.file.Mode().Perm(), d.listeners.news)
 	d.running.Add(1)

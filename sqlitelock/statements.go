@@ -69,18 +69,16 @@ func (s *statements) close() {
 // reads are what the reading connections run. None of them takes a lock that
 // keeps a writer waiting.
 type reads struct {
-	lookKey, look, lookFirst, lookDue *sql.Stmt
-	listFrom, listAfter, listEntries  *sql.Stmt
+	glance, look, lookKey            *sql.Stmt
+	listFrom, listAfter, listEntries *sql.Stmt
 }
 
 // prepare needs no counterpart: what is prepared on a pool is closed with it.
 func (r *reads) prepare(db *sql.DB) error {
 	_, err := prepareAll(db.PrepareContext, map[**sql.Stmt]string{
-		&r.lookKey:   "SELECT " + keyColumns + " FROM keys WHERE key = ?",
-		&r.look:      "SELECT " + entryColumns + " FROM entries WHERE key = ? AND id = ?",
-		&r.lookFirst: "SELECT " + entryColumns + " FROM entries WHERE key = ? AND waits = 1 ORDER BY place LIMIT 1",
-		&r.lookDue: "SELECT " + entryColumns + ` FROM entries INDEXED BY entries_due
-			WHERE key = ? AND waits = 0 ORDER BY gives_way LIMIT 1`,
+		&r.glance:  glanceQuery,
+		&r.lookKey: "SELECT " + keyColumns + " FROM keys WHERE key = ?",
+		&r.look:    "SELECT " + entryColumns + " FROM entries WHERE key = ? AND id = ?",
 
 		&r.listFrom:    "SELECT key, held + waiting FROM keys WHERE key >= ? ORDER BY key LIMIT ?",
 		&r.listAfter:   "SELECT key, held + waiting FROM keys WHERE key > ? ORDER BY key LIMIT ?",

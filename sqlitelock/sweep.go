@@ -35,6 +35,12 @@ type sweeper struct {
 	strays   bool      // dead sockets are to be looked for
 }
 
+// sweepComes reports whether a sweep is due after that many more commands.
+func (d *Driver) sweepComes(commands int) bool {
+	s := &d.sweeper
+	return time.Now().After(s.next) || s.halfway && s.commands+commands >= sweepEvery
+}
+
 // sweepIsDue reports, after that many more commands, whether a sweep is due,
 // and takes it as done.
 func (d *Driver) sweepIsDue(commands int) bool {

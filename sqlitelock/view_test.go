@@ -207,6 +207,7 @@ func TestQueryPlans(t *testing.T) {
 		"entry":   "SELECT " + entryColumns + " FROM entries WHERE key = 'k' AND id = x'00'",
 		"first":   "SELECT " + entryColumns + " FROM entries WHERE key = 'k' AND waits = 1 ORDER BY place LIMIT 1",
 		"holders": "SELECT " + entryColumns + " FROM entries WHERE key = 'k' AND waits = 0 ORDER BY place LIMIT 8",
+		"glance":  strings.NewReplacer("?1", "'k'", "?2", "x'00'").Replace(glanceQuery),
 		"due":     "SELECT " + entryColumns + " FROM entries INDEXED BY entries_due WHERE key = 'k' AND waits = 0 ORDER BY gives_way LIMIT 1",
 	} {
 		rows, err := d.db.conn.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query)
@@ -219,7 +220,9 @@ func TestQueryPlans(t *testing.T) {
 			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 				t.Fatal(err)
 			}
-			if !strings.HasPrefix(detail, "SEARCH") {
+			frame := name == "glance" && (strings.HasPrefix(detail, "SCALAR SUBQUERY") || detail == "MATERIALIZE first" ||
+				detail == "CO-ROUTINE first" || strings.HasPrefix(detail, "SCAN first"))
+			if !frame && !strings.HasPrefix(detail, "SEARCH") {
 				t.Errorf("%s: %s", name, detail)
 			}
 		}

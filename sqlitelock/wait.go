@@ -29,6 +29,7 @@ const (
 type wait struct {
 	*acquisition
 	refreshAt time.Time // when to send the attempt again
+	settled   bool      // it has been sent again before
 	dueAt     time.Time // when the key may give way by itself; zero if it cannot
 	keptUntil lockqueue.Micros
 }
@@ -68,8 +69,16 @@ func (a *acquisition) wait(ctx context.Context, queued lockqueue.Result) (driver
 
 // stand takes note of the attempt's place.
 func (w *wait) stand(queued *lockqueue.Result) {
+	// Many may have come at once, as from one script. Refreshes that meet cost
+	// each of them tries for its turn to write, so the first comes at any time
+	// of the interval, and the others keep apart.
 	refresh := w.d.options.timing.refresh
-	w.refreshAt = time.Now().Add(refresh - rand.N(refresh/8+1)) // Not all at once.
+	early := refresh / 4
+	if !w.settled {
+		early = refresh
+	}
+	w.settled = true
+	w.refreshAt = time.Now().Add(refresh - rand.N(early+1))
 	w.keptUntil = queued.Entry.Expires
 	w.dueIn(queued.Due-w.sentAt.Lease, queued.HasDue, queued.First)
 }
@@ -100,22 +109,22 @@ func (w *wait) heard(ctx context.Context) (*lockqueue.Entry, error) {
 	}
 	lease := w.waiter.granted.Swap(nil)
 	if lease == nil {
-		e, found, err := w.d.look(w.req.Key, w.req.ID)
+		g, err := w.d.glance(w.req.Key, w.req.ID)
 		switch {
 		case err != nil:
 			return nil, nil //nolint:nilerr // The next refresh tells whether the file is well.
-		case !found: // It was passed over, or granted and lost.
+		case g.waits:
+			return w.saw(ctx, &g)
+		case g.lease == nil: // It was passed over, or granted and lost.
 			w.d.post.check()
-			return w.again(ctx)
-		case e.Phase == lockqueue.Waiting:
-			return w.lookAround(ctx)
+			return w.again(ctx, false)
 		}
-		lease = &e
+		lease = g.lease
 	}
 	// A lease that is half over, or is one no more, starts anew.
 	left := lease.Expires - w.d.options.clock.now().Lease
 	if lease.Phase != lockqueue.Held || left < lease.TTL/2 {
-		return w.again(ctx)
+		return w.again(ctx, false)
 	}
 	return lease, nil
 }
@@ -124,8 +133,7 @@ func (w *wait) heard(ctx context.Context) (*lockqueue.Entry, error) {
 func (w *wait) woke(ctx context.Context) (*lockqueue.Entry, error) {
 	now := time.Now()
 	if !w.refreshAt.After(now) {
-		w.d.post.check()
-		return w.again(ctx)
+		return w.refresh(ctx)
 	}
 	if w.dueAt.IsZero() || w.dueAt.After(now) {
 		return nil, nil
@@ -136,23 +144,38 @@ func (w *wait) woke(ctx context.Context) (*lockqueue.Entry, error) {
 // lookAround finds out when the key next changes by itself, and asks again if
 // its time has come: the holder may have renewed, for longer or for shorter.
 func (w *wait) lookAround(ctx context.Context) (*lockqueue.Entry, error) {
-	line, err := w.d.lookAtLine(w.req.Key)
+	g, err := w.d.glance(w.req.Key, w.req.ID)
 	if err != nil {
 		w.dueAt = time.Time{}
 		return nil, nil //nolint:nilerr // The next refresh tells whether the file is well.
 	}
-	left := line.due - w.d.options.clock.now().Lease
-	if line.hasDue && left > 0 {
-		w.dueIn(left, true, line.first == w.req.ID)
+	return w.saw(ctx, &g)
+}
+
+// saw takes in what a glance has shown of the line.
+func (w *wait) saw(ctx context.Context, g *glance) (*lockqueue.Entry, error) {
+	left := g.due - w.d.options.clock.now().Lease
+	switch {
+	case !g.hasDue || left <= 0:
+		return w.again(ctx, false)
+	case time.Until(w.refreshAt) < w.d.options.timing.look:
+		return w.refresh(ctx) // It is awake now, and need not be again before the next look.
+	default:
+		w.dueIn(left, true, g.first == w.req.ID)
 		return nil, nil
 	}
-	return w.again(ctx)
+}
+
+// refresh keeps the place for longer.
+func (w *wait) refresh(ctx context.Context) (*lockqueue.Entry, error) {
+	w.d.post.check()
+	return w.again(ctx, true)
 }
 
 // again sends the attempt again: it keeps its place for longer, and the key
-// moves on if its time has come.
-func (w *wait) again(ctx context.Context) (*lockqueue.Entry, error) {
-	result, _, err := w.send(ctx)
+// moves on if its time has come. light says that it most likely has not.
+func (w *wait) again(ctx context.Context, light bool) (*lockqueue.Entry, error) {
+	result, _, err := w.send(ctx, light)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -173,54 +196,6 @@ func (w *wait) again(ctx context.Context) (*lockqueue.Entry, error) {
 	default:
 		return nil, fmt.Errorf("wait in line: %w", result.Err(w.req.Key, w.req.Limit, w.sentAt))
 	}
-}
-
-// look reads one attempt.
-func (d *Driver) look(key string, id driver.LeaseID) (e lockqueue.Entry, found bool, err error) {
-	err = d.reading(whole, func(db *database) error {
-		k, _, err := one(scanKey(db.lookKey.QueryRowContext(whole, key).Scan))
-		switch {
-		case err != nil:
-		case k.sole != nil && k.sole.ID == id:
-			e, found = *k.sole, true
-		default:
-			e, found, err = one(scanEntry(db.look.QueryRowContext(whole, key, id[:]).Scan))
-		}
-		return err
-	})
-	return e, found, err
-}
-
-// A line is what can be seen of a key's line at a glance.
-type line struct {
-	first  driver.LeaseID
-	due    lockqueue.Micros
-	hasDue bool
-}
-
-// lookAtLine reads who is first in line, and when the key next changes by
-// itself. It may see two moments; what it returns only decides when to look
-// again.
-func (d *Driver) lookAtLine(key string) (l line, err error) {
-	err = d.reading(whole, func(db *database) error {
-		first, waited, err := one(scanEntry(db.lookFirst.QueryRowContext(whole, key).Scan))
-		if err != nil {
-			return err
-		}
-		k, _, err := one(scanKey(db.lookKey.QueryRowContext(whole, key).Scan))
-		if err != nil {
-			return err
-		}
-		holder, held := lockqueue.Entry{}, k.sole != nil
-		if held {
-			holder = *k.sole
-		} else {
-			holder, held, err = one(scanEntry(db.lookDue.QueryRowContext(whole, key).Scan))
-		}
-		l = line{first: first.ID, due: min(first.Expires, holder.Until()), hasDue: waited && held}
-		return err
-	})
-	return l, err
 }
 
 // reading runs a read. It waits while SQLite keeps readers out, which it does

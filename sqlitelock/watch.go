@@ -51,7 +51,8 @@ func (d *Driver) watchFile(stop chan struct{}) {
 			pause = timing.blindLook
 		}
 		now := d.options.clock.now().Lease
-		if d.changed(&seen) || now-last > lockqueue.FromDuration(3*timing.look) {
+		// A lone waiter's look costs what it costs to ask whether there is news.
+		if d.listeners.lone() || d.changed(&seen) || now-last > lockqueue.FromDuration(3*timing.look) {
 			d.listeners.wakeAll()
 		}
 		last = now
@@ -64,10 +65,15 @@ func (d *Driver) watchFile(stop chan struct{}) {
 type fileVersion struct {
 	db     *database
 	conn   *sql.Conn
+	read   *sql.Stmt // on conn
 	number int64
 }
 
+// forget closes the statement first, as with [statements.close].
 func (v *fileVersion) forget() {
+	if v.read != nil {
+		_ = v.read.Close()
+	}
 	if v.conn != nil {
 		_ = v.conn.Close()
 	}
@@ -85,9 +91,12 @@ func (d *Driver) changed(seen *fileVersion) bool {
 				return err
 			}
 			seen.db, seen.conn, seen.number = db, conn, -1
+			if seen.read, err = conn.PrepareContext(whole, "PRAGMA data_version"); err != nil {
+				return err
+			}
 		}
 		var number int64
-		if err := seen.conn.QueryRowContext(whole, "PRAGMA data_version").Scan(&number); err != nil {
+		if err := seen.read.QueryRowContext(whole).Scan(&number); err != nil {
 			return err
 		}
 		changed = number != seen.number

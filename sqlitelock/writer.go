@@ -40,6 +40,7 @@ func (d *Driver) commit(batch []*command) []*command {
 		return fail(d.collect(batch), unavailable(d.path, err))
 	}
 	defer d.gate.leave()
+	clear(d.refused)
 	db, batch, err := d.begin(batch)
 	if err != nil {
 		return fail(batch, err)
@@ -72,7 +73,10 @@ func fail(batch []*command, err error) []*command {
 // returns the commands of the sweep.
 func (d *Driver) executeAndSweep(db *database, batch []*command) (swept []*command, err error) {
 	err = d.executeAll(db, batch)
-	if err == nil && d.sweepIsDue(len(batch)) {
+	if err == nil && !db.synced && !uneventful(batch) {
+		err = d.executeSynced(db, batch)
+	}
+	if err == nil && db.synced && d.sweepIsDue(len(batch)) {
 		if swept, err = d.sweep(db); err != nil {
 			// What is wrong with some other key is not these commands' fault:
 			// they run again, without the sweep.
@@ -115,10 +119,16 @@ func (d *Driver) begin(batch []*command) (*database, []*command, error) {
 		if err != nil {
 			return nil, batch, err
 		}
-		_, err = db.begin.ExecContext(whole)
+		err = db.beginSynced(!d.isLight(batch))
 		batch = d.collect(batch)
-		if err == nil {
+		if err == nil && (db.synced || allLight(batch)) {
 			return db, batch, nil
+		}
+		if err == nil { // What has arrived is to be on disk.
+			_, err = db.rollback.ExecContext(whole)
+			if err == nil {
+				continue
+			}
 		}
 		if !isBusy(err) {
 			d.discard(err)
@@ -190,6 +200,9 @@ func (d *Driver) finish(db *database) error {
 		return err
 	})
 	if err == nil {
+		if !db.synced {
+			d.lights.Add(1)
+		}
 		return nil
 	}
 	d.rollBack(db, err)
@@ -245,7 +258,16 @@ func (d *Driver) tellEnded(c *command, mail *outbox) {
 // reachable answers [lockqueue.View]: a waiter whose socket refuses is dead.
 // One without an address looks by itself.
 func (d *Driver) reachable(waiter *lockqueue.Entry) bool {
-	return waiter.Addr == "" || waiter.Addr == d.post.current() || d.post.alive(waiter.Addr)
+	if waiter.Addr == "" || waiter.Addr == d.post.current() {
+		return true
+	}
+	// What has refused is gone then, and must not pass for alive when a command
+	// runs a second time.
+	if d.refused[waiter.Addr] || !d.post.alive(waiter.Addr) {
+		d.refused[waiter.Addr] = true
+		return false
+	}
+	return true
 }
 
 // database returns the open database, opened anew if the last error was of a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -60,6 +61,9 @@ type front struct {
 
 // runCommand runs the command under the key and returns what to exit with.
 func runCommand(e *env, flags *runFlags, key string, args []string) error {
+	// A front waits, and what it does now and then is one thing after another:
+	// more threads would only wake each other up for it.
+	runtime.GOMAXPROCS(1)
 	sig := catchSignals()
 	path, err := guard.Find(args[0], e.getenv("PATH"))
 	if err != nil {

@@ -64,7 +64,8 @@ func nanoTime(t *testing.T, text string) time.Time {
 }
 
 // Fifty waiters use under 5 % of one core together. What they use is theirs,
-// whatever else the machine does.
+// whatever else the machine does; but a kernel in a virtual machine may count
+// what its host has taken away as used, so that share is printed too.
 func TestFiftyWaitersCostNextToNothing(t *testing.T) {
 	const waiters = 50
 	const span = 10 * time.Second
@@ -90,11 +91,18 @@ func TestFiftyWaitersCostNextToNothing(t *testing.T) {
 		t.Errorf("only %d processes: every waiter has a guard", len(pids))
 	}
 	<-time.After(time.Second) // What they do to start up is not waiting.
-	before := cpuOf(t, pids)
+	measure, how := runTimes, "nanoseconds of each thread"
+	if !hasRunTimes() {
+		measure, how = tickTimes, "ticks of each process"
+	}
+	stolen, before, began := stolenTime(t), measure(t, pids), time.Now()
 	<-time.After(span)
-	used := cpuOf(t, pids) - before
-	share := 100 * used.Seconds() / span.Seconds()
-	t.Logf("%d waiters, %d processes: %v of processor time in %v, %.2f %% of one core", waiters, len(pids), used, span, share)
+	after := measure(t, pids)
+	passed := time.Since(began)
+	used := usedBetween(t, before, after)
+	share := 100 * used.Seconds() / passed.Seconds()
+	t.Logf("%d waiters, %d processes: %v of processor time in %v, %.2f %% of one core (%s; the host took %.0f %% of a core away)",
+		waiters, len(pids), used, passed, share, how, 100*(stolenTime(t)-stolen).Seconds()/passed.Seconds())
 	if share >= 5 {
 		t.Errorf("%.2f %% of one core, want less than 5", share)
 	}
@@ -106,17 +114,4 @@ func TestFiftyWaitersCostNextToNothing(t *testing.T) {
 			t.Errorf("exit status %d, stderr %q", status, p.stderr.String())
 		}
 	}
-}
-
-func cpuOf(t *testing.T, pids []int) time.Duration {
-	t.Helper()
-	var sum time.Duration
-	for _, pid := range pids {
-		s, err := statOf(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += s.cpu
-	}
-	return sum
 }
