@@ -27,6 +27,13 @@ const (
 	long = 5 * time.Minute
 )
 
+// onBoth runs a test on a server that is alone, and on an ensemble.
+func onBoth(t *testing.T, test func(t *testing.T, servers []string)) {
+	t.Helper()
+	t.Run("standalone", func(t *testing.T) { test(t, []string{zktest.Shared(t).Addr}) })
+	t.Run("ensemble", func(t *testing.T) { test(t, zktest.SharedEnsemble(t).Addrs()) })
+}
+
 var roots atomic.Int64
 
 // root is a node of a test's own.

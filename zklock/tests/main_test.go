@@ -14,6 +14,13 @@ import (
 const atOnce = "8"
 
 func TestMain(m *testing.M) {
+	if order := os.Getenv(childVariable); order != "" {
+		if err := serveChild(order); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stilelock/stile/driver"
 	"github.com/stilelock/stile/zklock/internal/zkproxy"
-	"github.com/stilelock/stile/zklock/internal/zktest"
 )
 
 // short is a TTL that a test can wait for. Those tests run alone: a busy machine
@@ -18,8 +17,10 @@ const short = 4 * time.Second
 // TestSilentHandshake: servers that take a connection and never answer its
 // handshake cost a bounded time: other servers are tried, and a lease is not
 // believed in for longer than its TTL.
-func TestSilentHandshake(t *testing.T) {
-	servers := []string{zktest.Shared(t).Addr}
+func TestSilentHandshake(t *testing.T) { onBoth(t, silentHandshake) }
+
+func silentHandshake(t *testing.T, servers []string) {
+	t.Helper()
 	path := root()
 	d, network := breakable(t, servers, path)
 	network.MuteHandshakes()
@@ -50,7 +51,11 @@ func TestSilentHandshake(t *testing.T) {
 
 // TestDisconnectedForLessThanTheSession: the lease is there afterwards, the same.
 func TestDisconnectedForLessThanTheSession(t *testing.T) {
-	servers := []string{zktest.Shared(t).Addr}
+	onBoth(t, disconnectedForLessThanTheSession)
+}
+
+func disconnectedForLessThanTheSession(t *testing.T, servers []string) {
+	t.Helper()
 	path := root()
 	d, network := breakable(t, servers, path)
 	ours := begin(t, d, short).granted()
@@ -76,7 +81,11 @@ func TestDisconnectedForLessThanTheSession(t *testing.T) {
 // the latest when its TTL is over, and does not wait for a server that says
 // nothing; the next one is granted, and not before that.
 func TestDisconnectedForLongerThanTheSession(t *testing.T) {
-	servers := []string{zktest.Shared(t).Addr}
+	onBoth(t, disconnectedForLongerThanTheSession)
+}
+
+func disconnectedForLongerThanTheSession(t *testing.T, servers []string) {
+	t.Helper()
 	path := root()
 	d, network := breakable(t, servers, path)
 	ours := begin(t, d, short).granted()

@@ -8,15 +8,16 @@ import (
 
 	"github.com/stilelock/stile/driver"
 	"github.com/stilelock/stile/zklock/internal/zkproxy"
-	"github.com/stilelock/stile/zklock/internal/zktest"
 )
 
 // TestSessionExpiredBeforeEachRequest: the session of an acquire ends just before
 // its nth request, for each n, and another client comes then. The acquire is never
 // granted beside that one; it stands in line anew, and leaves nothing behind.
-func TestSessionExpiredBeforeEachRequest(t *testing.T) {
+func TestSessionExpiredBeforeEachRequest(t *testing.T) { onBoth(t, sessionExpiredBeforeEachRequest) }
+
+func sessionExpiredBeforeEachRequest(t *testing.T, servers []string) {
+	t.Helper()
 	t.Parallel()
-	servers := []string{zktest.Shared(t).Addr}
 	// Before an acquire waits it makes three requests at least: create, list, and a
 	// look at the one before it. To be granted it makes no other one, at best.
 	const least, most = 3, 12
@@ -72,9 +73,11 @@ func TestSessionExpiredBeforeEachRequest(t *testing.T) {
 
 // TestConnectionCutBeforeEachRequest: only the connection ends there. The acquire
 // keeps its place: it is granted before who came later.
-func TestConnectionCutBeforeEachRequest(t *testing.T) {
+func TestConnectionCutBeforeEachRequest(t *testing.T) { onBoth(t, connectionCutBeforeEachRequest) }
+
+func connectionCutBeforeEachRequest(t *testing.T, servers []string) {
+	t.Helper()
 	t.Parallel()
-	servers := []string{zktest.Shared(t).Addr}
 	const most = 12
 	for nth := 2; nth <= most; nth++ { // Before the first it has no place yet.
 		t.Run(fmt.Sprint(nth), func(t *testing.T) {
@@ -104,9 +107,11 @@ func TestConnectionCutBeforeEachRequest(t *testing.T) {
 
 // TestLostCreateReply: the answer to the create is lost. The acquire finds its node
 // again and makes no second one.
-func TestLostCreateReply(t *testing.T) {
+func TestLostCreateReply(t *testing.T) { onBoth(t, lostCreateReply) }
+
+func lostCreateReply(t *testing.T, servers []string) {
+	t.Helper()
 	t.Parallel()
-	servers := []string{zktest.Shared(t).Addr}
 	path := root()
 	others := openDriver(t, servers, path)
 	holder := begin(t, others, long).granted()
@@ -125,9 +130,11 @@ func TestLostCreateReply(t *testing.T) {
 
 // TestLostDeleteReply: the answer to a release is lost. The release says that it
 // was one.
-func TestLostDeleteReply(t *testing.T) {
+func TestLostDeleteReply(t *testing.T) { onBoth(t, lostDeleteReply) }
+
+func lostDeleteReply(t *testing.T, servers []string) {
+	t.Helper()
 	t.Parallel()
-	servers := []string{zktest.Shared(t).Addr}
 	path := root()
 	d, network := breakable(t, servers, path)
 	ours := begin(t, d, long).granted()
@@ -146,9 +153,11 @@ func TestLostDeleteReply(t *testing.T) {
 
 // TestSessionExpiredWhileItLists: a list changes nothing, and goes on in another
 // session.
-func TestSessionExpiredWhileItLists(t *testing.T) {
+func TestSessionExpiredWhileItLists(t *testing.T) { onBoth(t, sessionExpiredWhileItLists) }
+
+func sessionExpiredWhileItLists(t *testing.T, servers []string) {
+	t.Helper()
 	t.Parallel()
-	servers := []string{zktest.Shared(t).Addr}
 	path := root()
 	holder := begin(t, openDriver(t, servers, path), long).granted()
 	d, network := breakable(t, servers, path)
