@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,7 +93,8 @@ func obey(d *Driver, o *order, r *report, answer func(report)) error {
 				return err
 			}
 			answer(report{N: o.N, ID: req.ID, Token: grant.Token})
-			if err := d.Release(ctx, holdOf(&req, grant)); err != nil {
+			// A machine that stands still for longer than the TTL loses the lease.
+			if err := d.Release(ctx, holdOf(&req, grant)); err != nil && !errors.Is(err, driver.ErrLost) {
 				return err
 			}
 		}

@@ -139,13 +139,14 @@ func TestBreakIsHeardAtOnce(t *testing.T) {
 
 // TestIdleWaiters measures what it costs to wait.
 func TestIdleWaiters(t *testing.T) {
-	const processes, span = 5, 4 * time.Second
-	each := idleCost(t, processes, span)
-	t.Logf("a waiting process uses %v per 10 s", each*10/4)
-	// 50 of them may use 5 % of a core: 10 ms each in 10 s. They take longer on
-	// a machine that has little time for each, and under the race detector.
-	if limit := 10 * time.Millisecond * 4 / 10; each > limit*raceFactor {
-		t.Errorf("a waiting process used %v in %v, want %v at most", each, span, limit)
+	const processes, span = 5, 6 * time.Second // Each refreshes its place once or twice.
+	costs := idleCosts(t, processes, span)
+	t.Logf("waiting processes used %v in %v", costs, span)
+	// 50 of them may use 5 % of a core: 10 ms each in 10 s. They all do the same,
+	// so the least of them is what it takes: a virtual machine counts for some
+	// what its host has taken away. The race detector takes longer.
+	if limit := 10 * time.Millisecond * 6 / 10; slices.Min(costs) > limit*raceFactor {
+		t.Errorf("a waiting process used %v in %v, want %v at most", slices.Min(costs), span, limit)
 	}
 }
 
@@ -154,14 +155,17 @@ func TestIdleWaiters(t *testing.T) {
 func BenchmarkIdleWaiters(b *testing.B) {
 	const processes, span = 50, 10 * time.Second
 	for b.Loop() {
-		each := idleCost(b, processes, span)
-		b.ReportMetric(100*processes*each.Seconds()/span.Seconds(), "%core")
+		var sum time.Duration
+		for _, cost := range idleCosts(b, processes, span) {
+			sum += cost
+		}
+		b.ReportMetric(100*sum.Seconds()/span.Seconds(), "%core")
 	}
 }
 
-// idleCost returns the processor time that one of several waiting processes
+// idleCosts returns the processor time that each of several waiting processes
 // uses within span.
-func idleCost(t testing.TB, processes int, span time.Duration) time.Duration {
+func idleCosts(t testing.TB, processes int, span time.Duration) []time.Duration {
 	path := filepath.Join(t.TempDir(), "locks.db")
 	d := openAt(t, path, nil)
 	hold := mustAcquire(t, d, "k")
@@ -172,11 +176,11 @@ func idleCost(t testing.TB, processes int, span time.Duration) time.Duration {
 		children = append(children, c)
 	}
 	untilWaiting(t, d, "k", processes)
-	used := func() (sum time.Duration) {
+	used := func() (each []time.Duration) {
 		for _, c := range children {
-			sum += c.get(c.order(order{Do: "cpu"})).CPU
+			each = append(each, c.get(c.order(order{Do: "cpu"})).CPU)
 		}
-		return sum
+		return each
 	}
 	before := used()
 	end := time.After(span)
@@ -192,11 +196,12 @@ func idleCost(t testing.TB, processes int, span time.Duration) time.Duration {
 			done = true
 		}
 	}
-	each := (used() - before) / time.Duration(processes)
-	for _, c := range children {
+	costs := used()
+	for i, c := range children {
+		costs[i] -= before[i]
 		c.kill()
 	}
-	return each
+	return costs
 }
 
 func socketsOf(t testing.TB, path string) (names []string) {
