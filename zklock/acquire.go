@@ -59,7 +59,7 @@ func (d *Driver) acquire(ctx context.Context, req *driver.Request) (driver.Grant
 		}
 		switch {
 		case isNew:
-			d.work.Go(a.run)
+			a.begin(ctx)
 		case a.isHeld():
 			a.leaveCall(nil)
 			if grant, err := a.again(ctx, req); !errors.Is(err, errIsOver) {
@@ -91,6 +91,7 @@ func (d *Driver) join(req *driver.Request) (a *attempt, isNew bool, err error) {
 	if a == nil {
 		a, isNew = newAttempt(d, req), true
 		d.attempts[req.ID] = a
+		d.work.Add(1) // Until begin or run has done.
 	}
 	a.mu.Lock()
 	a.calls++

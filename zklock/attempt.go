@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 )
 
 // An attempt is one acquisition and then its lease, from the first request to the
-// moment at which its node is gone. All that waits for a server on its way to the
-// grant is done by one goroutine, run; calls wait for that one.
+// moment at which its node is gone. The first steps to the grant are done by the call
+// that begins it, and all others by one goroutine, run, for which calls wait.
 type attempt struct {
 	d       *Driver
 	req     driver.Request
@@ -25,12 +24,16 @@ type attempt struct {
 	done    chan struct{} // closed when it is granted, or over
 	news    chan struct{} // has room for one: a watch has heard
 
-	// These belong to run until done is closed.
+	// These belong to begin and then to run until done is closed.
 	slot   *slot
-	making *zk.Call // the create whose outcome nobody has looked at yet
-	node   string   // the path of the node; empty while it is not known
+	sent   *sending  // whose outcome nobody has looked at yet
+	stands *place    // when the node was made, and nobody has looked at it yet
+	plan   plan      // by which the node was made
+	node   string    // the path of the node; empty while it is not known
+	reply  *zk.Reply // of the server that made it, or found it
 	own    *zk.Watch
 	waited bool
+	lowest bool // no older node was left at the grant
 
 	mu      sync.Mutex
 	calls   int
@@ -82,6 +85,41 @@ func (a *attempt) hear() {
 	}
 }
 
+// begin takes the first steps of an attempt, and leaves the others to run: a key that
+// is free is had without another goroutine. It returns when ctx or the attempt's life
+// ends, but may be in the middle of a write then.
+func (a *attempt) begin(ctx context.Context) {
+	if !a.isHeldAtOnce(ctx) {
+		go func() {
+			defer a.d.work.Done()
+			a.run()
+		}()
+		return
+	}
+	a.hold(&a.reply.Stat, a.reply.Sent)
+	a.d.work.Done()
+}
+
+func (a *attempt) isHeldAtOnce(ctx context.Context) bool {
+	a.slot = a.d.sessions.getReady(a.req.TTL)
+	if a.slot == nil || a.send() != nil {
+		return false
+	}
+	select {
+	case <-a.sent.last().Done():
+	case <-ctx.Done():
+		return false
+	case <-a.life.Done():
+		return false
+	}
+	made, err := a.sent.making.Wait(ctx)
+	if err != nil {
+		return false
+	}
+	a.stands, err = a.made(ctx, made)
+	return err == nil && a.stands.holds()
+}
+
 // run brings the attempt to its end: a grant, or a node that is gone.
 func (a *attempt) run() {
 	stat, proven, err := a.obtain(a.life)
@@ -116,6 +154,7 @@ func (a *attempt) finish(err error) {
 	}
 	a.mu.Unlock()
 	a.stop(errIsOver)
+	a.forgetPlan()
 	if a.slot != nil {
 		a.slot.give()
 	}
@@ -142,11 +181,14 @@ const sessionTries = 3
 // obtain stands in line until the grant.
 func (a *attempt) obtain(ctx context.Context) (*zk.Stat, driver.Instant, error) {
 	for try := 1; ; try++ {
-		it, err := a.d.sessions.get(ctx, a.req.TTL)
-		if err != nil {
-			return nil, 0, err
+		if a.slot == nil {
+			it, err := a.d.sessions.get(ctx, a.req.TTL)
+			if err != nil {
+				return nil, 0, err
+			}
+			a.slot = it
 		}
-		a.slot = it
+		it := a.slot
 		stat, proven, err := a.queue(ctx)
 		if err == nil {
 			return stat, proven, nil
@@ -155,33 +197,35 @@ func (a *attempt) obtain(ctx context.Context) (*zk.Stat, driver.Instant, error) 
 			return nil, 0, explain(err)
 		}
 		// The node has gone with the session, or goes within the same time.
-		a.slot, a.making, a.node, a.own = nil, nil, "", nil
+		a.forgetPlan()
+		a.slot, a.sent, a.stands, a.node, a.reply, a.own = nil, nil, nil, "", nil, nil
 		it.give()
 	}
 }
 
 // queue makes the node, and waits until nobody before it counts.
 func (a *attempt) queue(ctx context.Context) (*zk.Stat, driver.Instant, error) {
-	made, names, err := a.make(ctx)
-	if err != nil {
-		return nil, 0, err
+	if a.stands == nil {
+		var err error
+		if a.stands, err = a.make(ctx); err != nil {
+			return nil, 0, err
+		}
 	}
-	l := parseLine(names)
-	at := l.place(a.node)
+	it := a.stands
 	switch {
-	case at < 0:
+	case it.at < 0:
 		return nil, 0, errWithdrawn // Somebody has deleted it.
-	case l.holds(at):
-		return &made.Stat, made.Sent, nil
-	case l.limit() != a.req.Limit:
-		return nil, 0, &driver.LimitError{Key: a.req.Key, InUse: l.limit(), Asked: a.req.Limit}
+	case it.holds():
+		return &a.reply.Stat, a.reply.Sent, nil
+	case it.line.limit() != a.req.Limit:
+		return nil, 0, &driver.LimitError{Key: a.req.Key, InUse: it.line.limit(), Asked: a.req.Limit}
 	}
 	if a.req.NoWait {
-		return nil, 0, a.giveWay(ctx, l)
+		return nil, 0, a.giveWay(ctx, it.line)
 	}
 	a.waited = true
-	proven, err := a.wait(ctx, l.blockers(at))
-	return &made.Stat, proven, err
+	proven, err := a.wait(ctx, it.line.blockers(it.at))
+	return &a.reply.Stat, proven, err
 }
 
 // giveWay deletes the node of an attempt that will not wait, and says who holds.
@@ -196,217 +240,4 @@ func (a *attempt) giveWay(ctx context.Context, l line) error {
 		return err
 	}
 	return &driver.BusyError{Key: a.req.Key, Limit: l.limit(), Holders: holders}
-}
-
-// makeTries bounds how often a folder may go just before the node is made in it,
-// and how often an answer may be lost.
-const makeTries = 10
-
-// make makes the node and lists the folder behind it, in one go: the server lists
-// what it has when the node is there, so all older ones are in it.
-func (a *attempt) make(ctx context.Context) (*zk.Reply, []string, error) {
-	data, err := (&record{Owner: a.req.Owner, TTL: a.req.TTL.Milliseconds(), Metadata: a.req.Metadata}).data()
-	if err != nil {
-		return nil, nil, err
-	}
-	s := a.session()
-	for range makeTries {
-		calls := s.Start(&zk.Create{Path: a.folder + "/" + a.opening, Data: data, ACL: a.d.acl, Mode: zk.EphemeralSequential}, &zk.Children{Path: a.folder})
-		a.making = calls[0]
-		made, err := calls[0].Wait(ctx)
-		switch {
-		case err == nil:
-			a.making, a.node = nil, made.Path
-			names, err := a.list(ctx, calls[1])
-			return made, names, err
-		case errors.Is(err, zk.NoNode):
-			a.making = nil
-			if err := a.d.makeFolder(ctx, s, a.folder); err != nil {
-				return nil, nil, err
-			}
-			continue
-		case errors.Is(err, zk.ErrUnknown) && ctx.Err() == nil && s.Err() == nil:
-			made, names, err := a.search(ctx)
-			if err != nil {
-				return nil, nil, err
-			}
-			a.making = nil
-			if made != nil {
-				return made, names, nil
-			}
-			continue // It has not run, and cannot any more.
-		case !errors.Is(err, zk.ErrUnknown):
-			a.making = nil
-		}
-		return nil, nil, err
-	}
-	return nil, nil, fmt.Errorf("%w: the folder of the key went %d times while a node was made in it", driver.ErrUnavailable, makeTries)
-}
-
-// list waits for a list, and asks again if the answer was lost: on whatever server,
-// it cannot be older than what this session has seen.
-func (a *attempt) list(ctx context.Context, call *zk.Call) ([]string, error) {
-	for {
-		reply, err := call.Wait(ctx)
-		if err == nil {
-			return reply.Children, nil
-		}
-		if !isLost(err) || ctx.Err() != nil || a.session().Err() != nil {
-			return nil, err
-		}
-		call = a.session().Start(&zk.Children{Path: a.folder})[0]
-	}
-}
-
-// isLost reports whether a request that changes nothing may be sent again.
-func isLost(err error) bool { return errors.Is(err, zk.ErrUnknown) || errors.Is(err, zk.ErrNotSent) }
-
-// search looks for the node of a create whose answer was lost. By now the session
-// has another connection, and what came over the old one has run or never will. The
-// server may be another one, so it catches up first. It goes on until it knows, ctx
-// ends, or the session.
-func (a *attempt) search(ctx context.Context) (*zk.Reply, []string, error) {
-	s := a.session()
-	for pause := removePause; ; pause = min(2*pause, removePauseMost) {
-		calls := s.Start(&zk.Sync{Path: a.folder}, &zk.Children{Path: a.folder})
-		_, err := calls[0].Wait(ctx)
-		var listed *zk.Reply
-		if err == nil { // What a server lists that did not catch up proves nothing.
-			listed, err = calls[1].Wait(ctx)
-		}
-		if errors.Is(err, zk.NoNode) {
-			return nil, nil, nil
-		}
-		var found *zk.Reply
-		if err == nil {
-			found, err = a.adopt(ctx, listed.Children)
-		}
-		switch {
-		case err == nil:
-			return found, listed.Children, nil
-		case ctx.Err() != nil || s.Err() != nil:
-			return nil, nil, err
-		case !isLost(err) && !rest(ctx, pause): // A server refused, such as one that is overloaded.
-			return nil, nil, err
-		}
-	}
-}
-
-// rest pauses, and reports whether ctx lives still.
-func rest(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// adopt takes the attempt's node out of a list for its own if it is there and
-// belongs to this session: it may be left over from an earlier one.
-func (a *attempt) adopt(ctx context.Context, names []string) (*zk.Reply, error) {
-	s := a.session()
-	for _, name := range names {
-		if !strings.HasPrefix(name, a.opening) {
-			continue
-		}
-		path := a.folder + "/" + name
-		found, err := s.Start(&zk.Get{Path: path})[0].Wait(ctx)
-		switch {
-		case err == nil && found.Stat.EphemeralOwner == s.ID():
-			a.node, found.Sent = path, s.LedAt()
-			return found, nil
-		case err != nil && !errors.Is(err, zk.NoNode):
-			return nil, err
-		}
-	}
-	return nil, nil //nolint:nilnil // None is no error.
-}
-
-// leave deletes the node of an attempt that was not granted, and reports whether it
-// is surely gone. It takes no longer than the session can live without a server.
-func (a *attempt) leave() bool {
-	if a.slot == nil {
-		return true
-	}
-	s := a.session()
-	ctx, cancel := context.WithTimeout(a.d.life, s.Timeout()+closeLimit)
-	defer cancel()
-	if a.making != nil { // Its call ends with its answer, its connection or the session.
-		made, err := a.making.Wait(ctx)
-		switch {
-		case err == nil:
-			a.node = made.Path
-		case errors.Is(err, zk.ErrUnknown):
-			if _, _, err := a.search(ctx); err != nil {
-				return false
-			}
-		}
-	}
-	if a.own != nil {
-		defer a.own.Cancel()
-	}
-	return a.node == "" || a.d.remove(ctx, s, a.node, -1) == nil
-}
-
-// removePause is the pause after a server has refused what has to be done, such as
-// one that is overloaded. It doubles up to removePauseMost.
-const (
-	removePause     = 20 * time.Millisecond
-	removePauseMost = time.Second
-)
-
-// remove deletes a node for certain: it goes on until a server has answered, ctx
-// ends, or the session. NoNode is an error only at the first try.
-func (d *Driver) remove(ctx context.Context, s *zk.Session, path string, version int32) error {
-	unsure := false
-	for pause := removePause; ; {
-		_, err := s.Start(&zk.Delete{Path: path, Version: version})[0].Wait(ctx)
-		var refused zk.Code
-		switch {
-		case err == nil, unsure && errors.Is(err, zk.NoNode):
-			return nil
-		case errors.Is(err, zk.NoNode), errors.Is(err, zk.BadVersion):
-			return err
-		case ctx.Err() != nil || s.Err() != nil:
-			if unsure && errors.Is(err, zk.ErrNotSent) {
-				err = fmt.Errorf("%w: %w", zk.ErrUnknown, err)
-			}
-			return err
-		case errors.As(err, &refused):
-			if !rest(ctx, pause) {
-				return err
-			}
-			pause = min(2*pause, removePauseMost)
-		default:
-			unsure = true
-		}
-	}
-}
-
-// makeFolder makes the folder of a key, and the root.
-func (d *Driver) makeFolder(ctx context.Context, s *zk.Session, folder string) error {
-	var requests []zk.Request
-	for at, c := range d.options.Root {
-		if c == '/' && at > 0 {
-			requests = append(requests, &zk.Create{Path: d.options.Root[:at], ACL: d.acl, Mode: zk.Persistent})
-		}
-	}
-	requests = append(requests, &zk.Create{Path: d.options.Root, ACL: d.acl, Mode: zk.Persistent}, &zk.Create{Path: folder, ACL: d.acl, Mode: zk.Container})
-	for {
-		var err error // Only of the last one: a parent that cannot be made may be there.
-		for _, call := range s.Start(requests...) {
-			_, err = call.Wait(ctx)
-		}
-		switch {
-		case err == nil, errors.Is(err, zk.NodeExists):
-			return nil
-		case isLost(err) && ctx.Err() == nil && s.Err() == nil:
-			continue
-		default:
-			return err
-		}
-	}
 }

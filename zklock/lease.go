@@ -16,6 +16,7 @@ const guardAfter = 250 * time.Millisecond
 
 // hold makes a lease of the attempt.
 func (a *attempt) hold(stat *zk.Stat, proven driver.Instant) {
+	a.lowest = a.stands.at == 0 || a.req.Mode == driver.Exclusive && a.req.Limit == 1
 	a.mu.Lock()
 	a.token, a.proven, a.held = uint64(stat.Czxid), proven, true //nolint:gosec // It counts from 0.
 	a.renewed = driver.SystemClock()
@@ -144,7 +145,7 @@ func (a *attempt) expire(s *zk.Session) {
 // reap sees to it that the node goes, until it has or the session is over, with
 // which it goes too.
 func (a *attempt) reap(s *zk.Session) {
-	if a.node == "" && a.making != nil { // Whether it was made is not known yet.
+	if a.node == "" && a.sent != nil { // Whether it was made is not known yet.
 		if _, _, err := a.search(a.d.life); err != nil {
 			a.finish(driver.ErrLost) // The session is over.
 			return

@@ -2,7 +2,7 @@ package zklock
 
 import (
 	"cmp"
-	"fmt"
+	"encoding/hex"
 	"path"
 	"slices"
 	"strconv"
@@ -84,30 +84,46 @@ func opening(mode driver.Mode, limit int, id driver.LeaseID) string {
 	return letter + "-" + id.String() + "-"
 }
 
-// parseEntry reads the name of a node. Others may keep nodes in the folder too.
+// parseEntry reads the name of a node. Others may keep nodes in the folder too, and
+// nothing is taken for an entry that [opening] would write in another way.
 func parseEntry(name string) (e entry, ours bool) {
 	kind, rest, _ := strings.Cut(name, "-")
 	text, number, _ := strings.Cut(rest, "-")
-	seq, err := strconv.ParseInt(number, 10, 32)
-	if err != nil || kind == "" {
-		return entry{}, false
-	}
-	e = entry{name: name, limit: 1, seq: int32(seq)}
+	e = entry{name: name, limit: 1}
 	switch {
 	case kind == "s":
 		e.mode = driver.Shared
 	case kind == "x":
-	case kind[0] == 'x':
+	case len(kind) > 1 && kind[0] == 'x' && isNumber(kind[1:]):
+		var err error
 		if e.limit, err = strconv.Atoi(kind[1:]); err != nil || e.limit < 2 || e.limit > driver.MaxLimit {
 			return entry{}, false
 		}
 	default:
 		return entry{}, false
 	}
-	if e.id, err = driver.ParseLeaseID(text); err != nil {
+	if hex.DecodedLen(len(text)) != len(e.id) || strings.ContainsAny(text, "ABCDEF") {
 		return entry{}, false
 	}
-	return e, name == fmt.Sprintf("%s%010d", opening(e.mode, e.limit, e.id), e.seq)
+	if _, err := hex.Decode(e.id[:], []byte(text)); err != nil {
+		return entry{}, false
+	}
+	seq, err := strconv.ParseInt(number, 10, 32)
+	e.seq = int32(seq)
+	return e, err == nil && isSequence(number)
+}
+
+// isNumber reports whether all of a text are digits, and the first is not 0.
+func isNumber(text string) bool {
+	return text[0] != '0' && strings.Trim(text, "0123456789") == ""
+}
+
+// isSequence reports whether a number is written as servers write it: as %010d, which
+// has nine digits behind a minus, or more if they are needed.
+func isSequence(number string) bool {
+	const least = 10
+	digits := strings.TrimPrefix(number, "-")
+	return strings.Trim(digits, "0123456789") == "" && digits != "" && (len(number) == least || len(number) > least && digits[0] != '0')
 }
 
 // A line is what stands in a key's folder, in order.

@@ -32,6 +32,8 @@ func TestForeignNodesAreNoEntries(t *testing.T) {
 	id := driver.NewLeaseID().String()
 	for _, name := range []string{
 		"", "-", "lock-0000000001", "_c_" + id + "-lock-0000000001", "x-" + id, "x-" + id + "-", "x-" + id + "-1", "x1-" + id + "-0000000001",
+		"x02-" + id + "-0000000002", "x+2-" + id + "-0000000002", "x-" + id + "-+000000002", "x-" + id + "-00000000002", "x-" + id + "--00000002",
+		"x-" + id + "--0000000002", "x-" + id + "-2147483648", "x-a" + strings.ToUpper(id[1:31]) + "A-0000000002",
 		"y-" + id + "-0000000001", "x-" + id[1:] + "-0000000001", "x-" + strings.ToUpper(id) + "x-0000000001", "xx-" + id + "-0000000001",
 	} {
 		if e, ours := parseEntry(name); ours {

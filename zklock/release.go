@@ -70,6 +70,9 @@ func (a *attempt) release(ctx context.Context) error {
 		}
 		err = a.d.remove(ctx, s, a.node, -1)
 	}
+	if err == nil && a.lowest {
+		a.slot.floors.left(s, a.folder, &a.plan, number(a.node), !a.waited)
+	}
 	switch {
 	case err == nil && broken:
 		a.finish(driver.ErrLost)

@@ -44,10 +44,12 @@ type slot struct {
 	ready   chan struct{} // closed when one of the next two is set
 	session *zk.Session
 	err     error
+	floors  floors
 
 	// Guarded by sessions.mu.
 	users  int
 	unused time.Time
+	failed error // the last try of a server while it was opened
 }
 
 // timeout is that of a session for leases of a TTL, in whole ms.
@@ -75,7 +77,7 @@ func (p *sessions) get(ctx context.Context, ttl time.Duration) (*slot, error) {
 	case <-it.ready:
 		err = it.err
 	case <-ctx.Done():
-		err = fmt.Errorf("%w: open session: %w", driver.ErrUnavailable, context.Cause(ctx))
+		err = it.late(context.Cause(ctx))
 	case <-p.life.Done():
 		err = driver.ErrClosed
 	}
@@ -84,6 +86,19 @@ func (p *sessions) get(ctx context.Context, ttl time.Duration) (*slot, error) {
 		return nil, err
 	}
 	return it, nil
+}
+
+// getReady returns a session for leases of a TTL if it is open already, or nil.
+func (p *sessions) getReady(ttl time.Duration) *slot {
+	it, err := p.take(ttl)
+	if err != nil {
+		return nil
+	}
+	if !isReady(it) {
+		it.give()
+		return nil
+	}
+	return it
 }
 
 func (p *sessions) take(ttl time.Duration) (*slot, error) {
@@ -112,6 +127,16 @@ func (p *sessions) take(ttl time.Duration) (*slot, error) {
 	}
 	it.users++
 	return it, nil
+}
+
+// late says that nobody waits any more for the session, and what has kept it.
+func (it *slot) late(cause error) error {
+	it.all.mu.Lock()
+	defer it.all.mu.Unlock()
+	if it.failed == nil {
+		return fmt.Errorf("%w: open session: %w", driver.ErrUnavailable, cause)
+	}
+	return fmt.Errorf("%w: open session: %w: %w", driver.ErrUnavailable, cause, it.failed)
 }
 
 func isReady(it *slot) bool {
@@ -181,6 +206,11 @@ func (p *sessions) open(it *slot) {
 	defer cancel()
 	config := p.config
 	config.Timeout = p.timeout(it.ttl)
+	config.Failed = func(err error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		it.failed = err
+	}
 	s, err := zk.Open(ctx, config)
 	switch {
 	case err != nil && p.life.Err() != nil:

@@ -23,15 +23,20 @@ type blocker struct {
 	entry
 
 	watch *zk.Watch // nil while it is not watched
+	held  bool      // it was seen to hold: what a node of the line says changes only then
 	gone  bool
 }
+
+// isAlone reports whether nothing older than it counts: it has held, and holds alone.
+func (b *blocker) isAlone() bool { return b.held && b.mode == driver.Exclusive && b.limit == 1 }
 
 // A wait is the time that an attempt stands in line. It holds when fewer than its
 // limit are left of those that count, and none that came with another limit. So it
 // watches as many as its limit, the nearest, and all of another limit: as long as
 // those are there, there is no room. With a limit of 1 that is the one just before
 // it. When one goes it lists the folder again, unless it has watched all that there
-// were.
+// were, or the one that has gone was seen to hold alone: then all before that one had
+// gone. Long lists are costly, and who holds for long is seen to, see tellSince.
 type wait struct {
 	*attempt
 
@@ -56,6 +61,10 @@ func (a *attempt) wait(ctx context.Context, blockers line) (proven driver.Instan
 		settled, err := w.look()
 		if err != nil {
 			return 0, err
+		}
+		if len(w.blockers) == 1 && w.blockers[0].isAlone() && !w.all {
+			w.all, w.ownToo = true, true
+			continue
 		}
 		switch gone, room := w.count(); {
 		case w.all && room:
@@ -156,7 +165,7 @@ func (w *wait) watch(ctx context.Context) error {
 	}
 	var failed error
 	for i, call := range w.s.Start(requests...) {
-		_, err := call.Wait(ctx)
+		reply, err := call.Wait(ctx)
 		isOwn := ownToo && i == 0
 		var b *blocker
 		if !isOwn {
@@ -166,7 +175,9 @@ func (w *wait) watch(ctx context.Context) error {
 			b = watched[i]
 		}
 		switch {
+		case err == nil && isOwn:
 		case err == nil:
+			b.held = b.held || reply.Stat.Version > 0
 		case errors.Is(err, zk.NoNode) && isOwn:
 			failed = errWithdrawn
 		case errors.Is(err, zk.NoNode):

@@ -29,6 +29,9 @@ type Config struct {
 	Auth []Auth
 	// Dial opens connections. Nil: by TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Failed hears why each try of a server has failed, one after the other. It
+	// does not block, and may be nil.
+	Failed func(error)
 }
 
 // An Auth is a proof of identity: scheme "digest" with user:password.
@@ -274,6 +277,9 @@ func (s *Session) connect(ctx context.Context, try time.Duration) (*wire, error)
 				return nil, fmt.Errorf("%w: %w", context.Cause(ctx), last)
 			}
 			last = err
+			if s.config.Failed != nil {
+				s.config.Failed(err)
+			}
 		}
 		timer := time.NewTimer(sleep/2 + rand.N(sleep/2)) //nolint:gosec // So that not all come at once.
 		select {

@@ -23,6 +23,9 @@ const Jar = "/usr/share/java/zookeeper.jar"
 // zookeeper brings it.
 const logJar = "/usr/share/java/slf4j-simple.jar"
 
+// tlsJars are what a server needs for TLS, and Debian's [Jar] does not name.
+const tlsJars = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar:/usr/share/java/netty-transport-native-unix-common.jar"
+
 var errExited = errors.New("zookeeper ended at its start")
 
 // A process is one server with its folder, which outlives it.

@@ -98,7 +98,7 @@ func (s *Server) configure(more ...string) error {
 		"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.net.preferIPv4Stack=true",
 		"-Dzookeeper.electionPortBindRetry=0", "-Dznode.container.checkIntervalMs=500",
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-		"-cp", Jar + ":" + logJar, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path,
+		"-cp", Jar + ":" + logJar + ":" + tlsJars, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path,
 	}
 	return nil
 }

@@ -47,13 +47,21 @@ var (
 // keeps below a root of its own there, and does nothing to it that others notice.
 func Shared(t testing.TB) *Server {
 	t.Helper()
-	return sharedServer.get(t, startAlone)
+	s := sharedServer.get(t, startAlone)
+	t.Cleanup(func() { s.process.showLog(t, "the shared zookeeper "+s.Addr) })
+	return s
 }
 
 // SharedEnsemble is [Shared] for an ensemble.
 func SharedEnsemble(t testing.TB) *Ensemble {
 	t.Helper()
-	return sharedEnsemble.get(t, startEnsemble)
+	e := sharedEnsemble.get(t, startEnsemble)
+	t.Cleanup(func() {
+		for _, s := range e.Servers {
+			s.process.showLog(t, "the shared zookeeper "+s.Addr)
+		}
+	})
+	return e
 }
 
 // StopShared ends all shared servers. TestMain calls it after the last test.
