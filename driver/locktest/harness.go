@@ -11,7 +11,7 @@ import (
 // Defaults of a Harness.
 const (
 	defaultTTL   = 300 * time.Millisecond
-	defaultSlack = 3 * time.Second
+	defaultSlack = 10 * time.Second
 )
 
 // A Hook is something that only the harness can do to a store, not a driver.
@@ -53,7 +53,7 @@ type Harness struct {
 
 	// Slack is how long the driver and the store may take, on a busy machine,
 	// for what they do at once: a command, a hand-over to a waiter. Only a
-	// case that fails waits for it. Default: 3 s.
+	// case that fails waits for it. Default: 10 s.
 	Slack time.Duration
 
 	// DeadWaiter is how long a waiter whose process was killed may hold up
