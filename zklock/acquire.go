@@ -65,6 +65,11 @@ func (d *Driver) acquire(ctx context.Context, req *driver.Request) (driver.Grant
 			if grant, err := a.again(ctx, req); !errors.Is(err, errIsOver) {
 				return grant, err
 			}
+			select {
+			case <-a.gone:
+			case <-ctx.Done():
+				return driver.Grant{}, fmt.Errorf("%w: the attempt's lease is being ended: %w", driver.ErrAmbiguous, ctx.Err())
+			}
 			continue
 		case req.NoWait:
 			return driver.Grant{}, a.refuse(ctx)

@@ -113,6 +113,9 @@ func forget(ctx context.Context, servers []string, folder string) error {
 	}
 	defer s.Close(ctx)
 	_, err = s.Start(&zk.Delete{Path: folder, Version: -1})[0].Wait(ctx)
+	if errors.Is(err, zk.NoNode) {
+		return nil // The servers were first.
+	}
 	return err
 }
 

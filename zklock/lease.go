@@ -191,12 +191,12 @@ func (d *Driver) renew(ctx context.Context, h *driver.Hold, ttl time.Duration) e
 	return err
 }
 
-// renew proves that the node is there and belongs to this session, and by a Sync
-// that the leader has heard of it: a follower that has lost the leader would answer
-// the rest by itself.
+// renew proves that the node is there, as it was made, and that the session lives. A
+// majority of the servers have to write that down: one that has lost the others would
+// read, and sync, by itself.
 func (a *attempt) renew(ctx context.Context) (sent driver.Instant, err error) {
 	a.mu.Lock()
-	over, broken := !a.held || a.leaving, a.broken
+	over, broken, version := !a.held || a.leaving, a.broken, a.version
 	a.mu.Unlock()
 	switch {
 	case over:
@@ -206,29 +206,32 @@ func (a *attempt) renew(ctx context.Context) (sent driver.Instant, err error) {
 	}
 	s := a.session()
 	for {
-		calls := s.Start(&zk.Sync{Path: a.node}, &zk.Get{Path: a.node})
-		synced, err := calls[0].Wait(ctx)
-		var reply *zk.Reply
-		if err == nil {
-			reply, err = calls[1].Wait(ctx)
+		reply, err := s.Start(&zk.Check{Path: a.node, Version: version})[0].Wait(ctx)
+		if errors.Is(err, zk.BadVersion) { // Somebody has changed it, most likely to break the lease.
+			var found *zk.Reply
+			if found, err = s.Start(&zk.Get{Path: a.node})[0].Wait(ctx); err == nil {
+				if readRecord(found.Data).Broken {
+					a.mu.Lock()
+					a.broken = true
+					a.mu.Unlock()
+					return 0, errBroken
+				}
+				version = found.Stat.Version
+				continue
+			}
 		}
 		switch {
 		case s.Err() != nil:
 			a.lose()
 			return 0, fmt.Errorf("%w: %w", driver.ErrLost, s.Err())
-		case err == nil && reply.Stat.EphemeralOwner != s.ID(), errors.Is(err, zk.NoNode):
+		case errors.Is(err, zk.NoNode):
 			a.lose()
 			return 0, fmt.Errorf("%w: its node is gone", driver.ErrLost)
-		case err == nil && readRecord(reply.Data).Broken:
-			a.mu.Lock()
-			a.broken = true
-			a.mu.Unlock()
-			return 0, errBroken
 		case err == nil:
 			a.mu.Lock()
-			a.renewed = driver.SystemClock()
+			a.renewed, a.version = driver.SystemClock(), max(a.version, version)
 			a.mu.Unlock()
-			return synced.Sent, nil
+			return reply.Sent, nil
 		case !isLost(err) || ctx.Err() != nil:
 			return 0, explain(err)
 		}

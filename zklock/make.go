@@ -181,12 +181,13 @@ func isLost(err error) bool { return errors.Is(err, zk.ErrUnknown) || errors.Is(
 
 // search looks for the node of a create whose answer was lost. By now the session
 // has another connection, and what came over the old one has run or never will. The
-// server may be another one, so it catches up first. It goes on until it knows, ctx
-// ends, or the session.
+// server may be another one, or one that the others have left, so a Check goes first:
+// behind its answer there is nothing older. It goes on until it knows, ctx ends, or
+// the session.
 func (a *attempt) search(ctx context.Context) (*zk.Reply, []string, error) {
 	s := a.session()
 	for pause := removePause; ; pause = min(2*pause, removePauseMost) {
-		calls := s.Start(&zk.Sync{Path: a.folder}, &zk.Children{Path: a.folder})
+		calls := s.Start(&zk.Check{Path: a.folder, Version: -1}, &zk.Children{Path: a.folder})
 		_, err := calls[0].Wait(ctx)
 		var listed *zk.Reply
 		if err == nil { // What a server lists that did not catch up proves nothing.
@@ -234,7 +235,7 @@ func (a *attempt) adopt(ctx context.Context, names []string) (*zk.Reply, error) 
 		found, err := s.Start(&zk.Get{Path: path})[0].Wait(ctx)
 		switch {
 		case err == nil && found.Stat.EphemeralOwner == s.ID():
-			a.node, a.reply, found.Sent = path, found, s.LedAt()
+			a.node, a.reply, found.Sent = path, found, s.WrittenAt()
 			return found, nil
 		case err != nil && !errors.Is(err, zk.NoNode):
 			return nil, err

@@ -251,21 +251,23 @@ func (w *wait) prove(ctx context.Context) (driver.Instant, error) {
 	}
 }
 
-// fresh returns when the session was last proven to live, by a Sync if that was too
+// fresh returns when the session was last proven to live, by a Check if that was too
 // long ago to leave much of the TTL.
 func (w *wait) fresh(ctx context.Context) (driver.Instant, error) {
-	led := w.s.LedAt()
-	for driver.SystemClock().Sub(led) > w.req.TTL/provenPart {
-		reply, err := w.s.Start(&zk.Sync{Path: w.node})[0].Wait(ctx)
+	written := w.s.WrittenAt()
+	for driver.SystemClock().Sub(written) > w.req.TTL/provenPart {
+		reply, err := w.s.Start(&zk.Check{Path: w.node, Version: -1})[0].Wait(ctx)
 		switch {
 		case err == nil:
 			return reply.Sent, nil
+		case errors.Is(err, zk.NoNode):
+			return 0, errWithdrawn
 		case isLost(err) && ctx.Err() == nil && w.s.Err() == nil:
 		default:
 			return 0, err
 		}
 	}
-	return led, nil
+	return written, nil
 }
 
 func (w *wait) unwatch() {

@@ -145,13 +145,25 @@ func (p *Proxy) pump(c *proxied, from, to net.Conn, admit func(*proxied) bool) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if err != nil || !admit(c) {
+		if err != nil {
+			p.end()
+			return
+		}
+		if !admit(c) {
 			return
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
 	}
+}
+
+// end waits while the network is silent: then the other side does not hear either
+// that a connection has ended.
+func (p *Proxy) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pass()
 }
 
 // admitCommand waits while the network is silent, and dooms the reply if it is

@@ -156,6 +156,37 @@ func TestProxySwallowsInABlackHole(t *testing.T) {
 	}
 }
 
+// TestProxyLosesEndsInABlackHole: the store does not hear that its client has gone.
+func TestProxyLosesEndsInABlackHole(t *testing.T) {
+	locktest.CheckLeaks(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := locktest.NewProxy(t, "tcp", listener.Addr().String())
+	client := dialProxy(t, p)
+	store, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = store.Close(), listener.Close() })
+	p.BlackHole()
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := store.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("got %d bytes, %v from a black hole; want silence", n, err)
+	}
+	if err := store.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	p.Heal()
+	wantEnd(t, store)
+}
+
 func TestProxyEndsWithItsTest(t *testing.T) {
 	locktest.CheckLeaks(t)
 	e := startEcho(t)

@@ -19,6 +19,8 @@ type Reply struct {
 	// Sent is a reading of [driver.SystemClock] from before the request was
 	// sent: the session lived then.
 	Sent driver.Instant
+
+	refused Code // by an answer that is no error as a whole
 }
 
 // A Call is a request under way.

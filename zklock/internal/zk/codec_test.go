@@ -26,7 +26,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(e.b)
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, r := range []Request{&Create{}, &Delete{}, &Exists{}, &Get{}, &Set{}, &Children{}, &Sync{}} {
+		for _, r := range []Request{&Create{}, &Delete{}, &Exists{}, &Get{}, &Set{}, &Children{}, &Sync{}, &Check{}} {
 			d := decoder{b: b}
 			var reply Reply
 			r.take(&d, &reply)

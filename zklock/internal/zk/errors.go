@@ -10,7 +10,7 @@ var (
 	// effect, now or later.
 	ErrNotSent = errors.New("request was not sent")
 	// ErrUnknown is a request that was sent and not answered: whether it has
-	// run is unknown. Once the session has another connection, a Sync there is
+	// run is unknown. Once the session has another connection, a Check there is
 	// answered after it has run, or it never will. When the session is over only
 	// here, by its local end or a Drop, the request may run for as long as the
 	// servers keep the session.

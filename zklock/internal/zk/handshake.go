@@ -106,13 +106,15 @@ func (s *Session) greet(conn net.Conn) (*wire, error) {
 	defer s.mu.Unlock()
 	given := time.Duration(timeout) * time.Millisecond
 	switch {
+	case s.proven == 0 && s.id == 0:
+		s.id, s.timeout, s.written = id, given, at // To open a session is a change.
 	case s.proven == 0:
-		s.id, s.timeout = id, given
+		s.timeout = given
 	case s.timeout != given:
 		return nil, ErrExpired // This server has other bounds: what was promised for the session's time holds no more.
 	}
 	s.password = password
-	s.proven, s.led = max(s.proven, at), max(s.led, at)
+	s.proven = max(s.proven, at)
 	return newWire(conn), nil
 }
 

@@ -9,6 +9,8 @@ const (
 	opSync            = 9
 	opPing            = 11
 	opChildren2       = 12
+	opCheck           = 13
+	opMulti           = 14
 	opCreate2         = 15
 	opRemoveWatches   = 18
 	opCreateContainer = 19
@@ -170,6 +172,36 @@ type Sync struct{ Path string }
 func (r *Sync) code() int32               { return opSync }
 func (r *Sync) put(e *encoder)            { e.string(r.Path) }
 func (r *Sync) take(d *decoder, _ *Reply) { d.string() }
+
+// Check is a change that changes nothing: it asks whether a node has that version, or
+// any if it is -1. As with all changes, a majority of the servers have written it down
+// before it is answered: then the session lived after it was sent, whatever the server
+// believes that answers. What is asked after it on the same connection sees all that
+// was done anywhere before, NoNode being an answer like any other.
+type Check struct {
+	Path    string
+	Version int32
+}
+
+// It is a transaction of one part: as a request of its own it is not documented.
+func (r *Check) code() int32 { return opMulti }
+
+func (r *Check) put(e *encoder) {
+	part := func(code int32, last bool) {
+		e.int32(code)
+		e.bool(last)
+		e.int32(-1)
+	}
+	part(opCheck, false)
+	e.string(r.Path)
+	e.int32(r.Version)
+	part(-1, true)
+}
+
+func (r *Check) take(d *decoder, reply *Reply) {
+	d.take(5) //nolint:mnd // What the part was, and that it is not the last one.
+	reply.refused = Code(d.int32())
+}
 
 // removeWatches takes away this session's watch on a node's data.
 type removeWatches struct{ path string }

@@ -58,7 +58,7 @@ type Session struct {
 	zxid        int64 // the last transaction seen
 	watchedTo   int64 // the last transaction of which all watches have heard
 	proven      driver.Instant
-	led         driver.Instant
+	written     driver.Instant
 	connections int
 	watches     map[string][]*Watch
 	setting     map[string]int
@@ -76,6 +76,10 @@ const (
 	// PingPart is the part of the timeout after which a silent connection is
 	// pinged.
 	PingPart = 6
+	// remindAfter is how long an answer may take before a ping goes after the
+	// request. Servers from 3.6.0 to 3.8.0 can fall asleep over one until something
+	// else comes (ZOOKEEPER-4537).
+	remindAfter = time.Second
 	// answerPart is the part of the timeout that an answer may take: it leaves
 	// half of it to find another server.
 	answerPart = 3
@@ -144,13 +148,13 @@ func (s *Session) ProvenAt() driver.Instant {
 	return s.proven
 }
 
-// LedAt is when the latest request was sent that the leader has answered: a
-// change, a Sync, or the takeover of the session by a server. A follower that
-// has lost the leader goes on answering all else for a while.
-func (s *Session) LedAt() driver.Instant {
+// WrittenAt is when the latest change was sent that a majority of the servers have
+// written down. A server that has lost the others goes on answering all else for a
+// while, and takes sessions over, be it a follower or the one that led.
+func (s *Session) WrittenAt() driver.Instant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.led
+	return s.written
 }
 
 // Connections is how many connections the session has had.

@@ -46,7 +46,17 @@ func TestRequests(t *testing.T) {
 		t.Errorf("delete of a folder that is not empty: %v", err)
 	}
 	must(t, s, &Sync{Path: dir})
+	if checked := must(t, s, &Check{Path: made.Path, Version: 1}); checked.Sent != s.WrittenAt() {
+		t.Errorf("checked at %v, written at %v", checked.Sent, s.WrittenAt())
+	}
+	must(t, s, &Check{Path: made.Path, Version: -1})
+	if _, err := do(t, s, &Check{Path: made.Path, Version: 0}); !errors.Is(err, BadVersion) {
+		t.Errorf("check of an old version: %v", err)
+	}
 	must(t, s, &Delete{Path: made.Path, Version: -1})
+	if _, err := do(t, s, &Check{Path: made.Path, Version: -1}); !errors.Is(err, NoNode) {
+		t.Errorf("check after delete: %v", err)
+	}
 	if _, err := do(t, s, &Exists{Path: made.Path}); !errors.Is(err, NoNode) {
 		t.Errorf("exists after delete: %v", err)
 	}

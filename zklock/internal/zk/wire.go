@@ -197,8 +197,9 @@ func (s *Session) look(w *wire) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, patience := driver.SystemClock(), s.timeout/answerPart
-	owed := w.pinged
-	if c := w.inFlight.first(); c != nil && (owed == 0 || c.reply.Sent < owed) {
+	owed, idle := w.pinged, now.Sub(w.lastSent)
+	c := w.inFlight.first()
+	if c != nil && (owed == 0 || c.reply.Sent < owed) {
 		owed = c.reply.Sent
 	}
 	switch {
@@ -206,7 +207,8 @@ func (s *Session) look(w *wire) {
 		s.endLocked(ErrExpired)
 	case owed != 0 && now.Sub(max(owed, w.heard)) > patience:
 		s.breakLocked(w, errSilent)
-	case w.pinged == 0 && now.Sub(w.lastSent) >= s.timeout/PingPart-s.lookEvery(): // The next look would be too late.
+	case w.pinged != 0:
+	case (c != nil || w.setting > 0) && idle >= remindAfter, idle >= s.timeout/PingPart-s.lookEvery(): // The next look would be too late.
 		s.pingLocked(w, now)
 		s.flush(w)
 	}
@@ -286,20 +288,23 @@ func (s *Session) answeredLocked(w *wire, d *decoder, xid int32, zxid int64, cod
 		if err := d.err(); err != nil {
 			return err // And the outcome is unknown.
 		}
+		if c.reply.refused != 0 {
+			err = c.reply.refused
+		}
 	}
 	w.inFlight.pop()
 	s.settingLocked(c.request, -1)
 	c.reply.Zxid = zxid
 	s.proven = max(s.proven, c.reply.Sent)
 	switch c.request.(type) {
-	case *Create, *Delete, *Set, *Sync:
-		if err == nil { // A follower can refuse by itself.
-			s.led = max(s.led, c.reply.Sent)
+	case *Create, *Delete, *Set, *Check:
+		if err == nil { // A server can refuse by itself.
+			s.written = max(s.written, c.reply.Sent)
 		}
 	}
 	s.watchLocked(c.request, err)
 	c.endLocked(err)
-	if code == int32(SessionExpired) {
+	if errors.Is(err, SessionExpired) {
 		s.endLocked(ErrExpired)
 	}
 	if _, closed := c.request.(closeSession); closed && err == nil {

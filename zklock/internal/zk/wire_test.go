@@ -161,8 +161,30 @@ func TestSignsOfLifeAreInTime(t *testing.T) {
 	}
 }
 
-// TestOnlyTheLeadersAnswersProveIt: a follower refuses some requests by itself.
-func TestOnlyTheLeadersAnswersProveIt(t *testing.T) {
+// TestServerThatHasFallenAsleepIsReminded: a request that is not answered is followed
+// by a ping, long before the connection is given up (ZOOKEEPER-4537).
+func TestServerThatHasFallenAsleepIsReminded(t *testing.T) {
+	t.Parallel()
+	s := newTestSession(t, 5*time.Minute)
+	w, peer := newTestWire(t)
+	s.wire = w
+	go func() { _, _ = io.Copy(io.Discard, peer) }()
+	call := s.Start(&Get{Path: "/"})[0]
+	if s.look(w); w.pinged != 0 {
+		t.Error("a request that was just sent is followed by a ping")
+	}
+	w.lastSent = driver.SystemClock().Add(-remindAfter)
+	call.reply.Sent = w.lastSent
+	if s.look(w); w.pinged == 0 {
+		t.Errorf("a request is not answered for %v, and no ping follows", remindAfter)
+	}
+	if w.broken {
+		t.Errorf("a connection is given up after %v", remindAfter)
+	}
+}
+
+// TestOnlyWhatIsWrittenProves: a follower refuses some requests by itself.
+func TestOnlyWhatIsWrittenProves(t *testing.T) {
 	t.Parallel()
 	s := newTestSession(t, time.Minute)
 	w, peer := newTestWire(t)
@@ -171,9 +193,9 @@ func TestOnlyTheLeadersAnswersProveIt(t *testing.T) {
 	for _, step := range []struct {
 		request Request
 		code    Code
-		led     bool
-	}{{&Sync{"/"}, Throttled, false}, {&Get{Path: "/"}, NoNode, false}, {&Delete{Path: "/"}, 0, true}} {
-		before := s.LedAt()
+		written bool
+	}{{&Delete{Path: "/"}, Throttled, false}, {&Get{Path: "/"}, NoNode, false}, {&Delete{Path: "/"}, 0, true}} {
+		before := s.WrittenAt()
 		call := s.Start(step.request)[0]
 		s.mu.Lock()
 		err := s.heardLocked(w, answer(call.xid, 7, step.code))
@@ -181,8 +203,8 @@ func TestOnlyTheLeadersAnswersProveIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if led := s.LedAt() != before; led != step.led || s.ProvenAt() != call.reply.Sent {
-			t.Errorf("%T answered with %d: led %v, want %v", step.request, step.code, led, step.led)
+		if written := s.WrittenAt() != before; written != step.written || s.ProvenAt() != call.reply.Sent {
+			t.Errorf("%T answered with %d: written %v, want %v", step.request, step.code, written, step.written)
 		}
 	}
 }

@@ -37,20 +37,28 @@ func StartEnsemble(t testing.TB) *Ensemble {
 	return e
 }
 
-// StartCuttable is StartEnsemble, and cut parts the first server, a follower, from
-// the others, while its clients reach it still.
-func StartCuttable(t testing.TB) (e *Ensemble, cut func()) {
+// StartCuttable is StartEnsemble, and cut parts the first server, which leads or
+// follows, from the others, while its clients reach it still. Who leads or follows
+// it finds that out in 3 s, and the first one itself in 20.
+func StartCuttable(t testing.TB, leads bool) (e *Ensemble, cut func()) {
 	t.Helper()
 	var proxies []*locktest.Proxy
-	e, err := launchEnsemble(func(port int) (int, error) {
-		p := locktest.NewProxy(t, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		proxies = append(proxies, p)
-		_, text, err := net.SplitHostPort(p.Addr())
-		if err != nil {
-			return 0, err
-		}
-		return strconv.Atoi(text)
-	})
+	l := launching{
+		first: []string{"syncLimit=200"},
+		detour: func(from, to, port int) int {
+			if isFollowing := from == 0; isFollowing == leads || from != 0 && to != 0 {
+				return port
+			}
+			p := locktest.NewProxy(t, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+			proxies = append(proxies, p)
+			return portOf(t, p.Addr())
+		},
+		order: [][]int{{1, 2}, {0}},
+	}
+	if leads {
+		l.order = [][]int{{0, 1}, {2}}
+	}
+	e, err := l.launch()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,35 +74,46 @@ func StartCuttable(t testing.TB) (e *Ensemble, cut func()) {
 	}
 }
 
-func startEnsemble() (*Ensemble, error) { return launchEnsemble(nil) }
+func portOf(t testing.TB, address string) int {
+	t.Helper()
+	addr, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.Port
+}
 
-// launchEnsemble starts three servers. With a detour, the first one starts when the
-// others have a leader, and reaches them by the ports that detour returns.
-func launchEnsemble(detour func(port int) (int, error)) (*Ensemble, error) {
+func startEnsemble() (*Ensemble, error) {
+	l := launching{detour: func(_, _, port int) int { return port }, order: [][]int{{0, 1, 2}}}
+	return l.launch()
+}
+
+// launching is how an ensemble is started.
+type launching struct {
+	// detour is the port by which a server follows another one.
+	detour func(from, to, port int) int
+	// first are more lines for the first server's configuration.
+	first []string
+	// order is who starts together. Of those who start first, the first one leads.
+	order [][]int
+}
+
+func (l *launching) launch() (*Ensemble, error) {
 	e := &Ensemble{}
-	var lines []string
-	for i := range 3 {
+	for range 3 {
 		s, err := newServer()
 		if err != nil {
 			return nil, errors.Join(err, e.discard())
 		}
 		e.Servers = append(e.Servers, s)
-		lines = append(lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", i+1, s.ports[1], s.ports[2]))
 	}
-	begin := 0
-	if detour != nil {
-		begin = 1
-		lines = append(lines, "syncLimit=100") // A follower goes on for so long without its leader.
+	var err error
+	for i, s := range e.Servers {
+		err = errors.Join(err, l.configure(e, i, s))
 	}
-	err := e.launch(begin, len(e.Servers), lines)
-	if err == nil && detour != nil {
-		for i, s := range e.Servers[1:] {
-			port, failed := detour(s.ports[1])
-			err = errors.Join(err, failed)
-			lines[i+1] = fmt.Sprintf("server.%d=127.0.0.1:%d:%d", i+2, port, s.ports[2])
-		}
+	for _, servers := range l.order {
 		if err == nil {
-			err = e.launch(0, 1, lines)
+			err = e.again(servers...)
 		}
 	}
 	if err != nil {
@@ -103,19 +122,32 @@ func launchEnsemble(detour func(port int) (int, error)) (*Ensemble, error) {
 	return e, nil
 }
 
-// launch starts some of the servers at once.
-func (e *Ensemble) launch(begin, end int, lines []string) error {
-	errs := make([]error, len(e.Servers))
+func (l *launching) configure(e *Ensemble, from int, s *Server) error {
+	var lines []string
+	for to, other := range e.Servers {
+		port := other.ports[1]
+		if from != to {
+			port = l.detour(from, to, port)
+		}
+		lines = append(lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", e.id(to), port, other.ports[2]))
+	}
+	if from == 0 {
+		lines = append(lines, l.first...)
+	}
+	data := filepath.Join(s.process.dir, "data")
+	id := []byte(strconv.Itoa(e.id(from)))
+	return errors.Join(os.MkdirAll(data, 0o700), os.WriteFile(filepath.Join(data, "myid"), id, 0o600), s.configure(lines...))
+}
+
+// id is a server's number. Of those whose data are the same, the highest leads.
+func (e *Ensemble) id(server int) int { return len(e.Servers) - server }
+
+// again starts some of the servers at once, on the data that they have.
+func (e *Ensemble) again(servers ...int) error {
+	errs := make([]error, len(servers))
 	var all sync.WaitGroup
-	for i := begin; i < end; i++ {
-		s := e.Servers[i]
-		all.Go(func() {
-			data := filepath.Join(s.process.dir, "data")
-			errs[i] = errors.Join(os.MkdirAll(data, 0o700), os.WriteFile(filepath.Join(data, "myid"), []byte(strconv.Itoa(i+1)), 0o600), s.configure(lines...))
-			if errs[i] == nil {
-				errs[i] = s.Again()
-			}
-		})
+	for at, i := range servers {
+		all.Go(func() { errs[at] = e.Servers[i].Again() })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -163,14 +195,9 @@ func (e *Ensemble) Leader(t testing.TB) (leader *Server, followers []*Server) {
 
 // Restart ends all servers at once and starts them again on their data.
 func (e *Ensemble) Restart() error {
-	errs := make([]error, len(e.Servers))
-	for i, s := range e.Servers {
-		errs[i] = s.Kill()
+	var err error
+	for _, s := range e.Servers {
+		err = errors.Join(err, s.Kill())
 	}
-	var all sync.WaitGroup
-	for i, s := range e.Servers {
-		all.Go(func() { errs[i] = errors.Join(errs[i], s.Again()) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return errors.Join(err, e.again(0, 1, 2))
 }
