@@ -145,7 +145,7 @@ type place struct {
 func (p *place) holds() bool { return p.at >= 0 && p.line.holds(p.at) }
 
 func (a *attempt) placeIn(names []string) *place {
-	l := parseLine(names)
+	l := parseLineTo(names, a.node)
 	p := &place{l, l.place(a.node)}
 	if p.at != 0 {
 		a.slot.floors.crowded(a.folder)

@@ -102,7 +102,7 @@ func parseEntry(name string) (e entry, ours bool) {
 	default:
 		return entry{}, false
 	}
-	if hex.DecodedLen(len(text)) != len(e.id) || strings.ContainsAny(text, "ABCDEF") {
+	if hex.DecodedLen(len(text)) != len(e.id) || strings.IndexFunc(text, func(c rune) bool { return 'A' <= c && c <= 'F' }) >= 0 {
 		return entry{}, false
 	}
 	if _, err := hex.Decode(e.id[:], []byte(text)); err != nil {
@@ -115,7 +115,16 @@ func parseEntry(name string) (e entry, ours bool) {
 
 // isNumber reports whether all of a text are digits, and the first is not 0.
 func isNumber(text string) bool {
-	return text[0] != '0' && strings.Trim(text, "0123456789") == ""
+	return text[0] != '0' && areDigits(text)
+}
+
+func areDigits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // isSequence reports whether a number is written as servers write it: as %010d, which
@@ -123,7 +132,7 @@ func isNumber(text string) bool {
 func isSequence(number string) bool {
 	const least = 10
 	digits := strings.TrimPrefix(number, "-")
-	return strings.Trim(digits, "0123456789") == "" && digits != "" && (len(number) == least || len(number) > least && digits[0] != '0')
+	return areDigits(digits) && (len(number) == least || len(number) > least && digits[0] != '0')
 }
 
 // A line is what stands in a key's folder, in order.
@@ -141,6 +150,21 @@ func parseLine(names []string) line {
 	}
 	slices.SortFunc(l, func(a, b entry) int { return cmp.Compare(a.seq-b.seq, 0) })
 	return l
+}
+
+// parseLineTo is [parseLine] of those up to a node. Who came later takes no part in
+// its place, and when a node's turn comes that is nearly everybody.
+func parseLineTo(names []string, node string) line {
+	last := number(node)
+	var early []string
+	for _, name := range names {
+		_, rest, _ := strings.Cut(name, "-")
+		_, text, _ := strings.Cut(rest, "-")
+		if seq, err := strconv.ParseInt(text, 10, 32); err == nil && int32(seq)-last <= 0 {
+			early = append(early, name)
+		}
+	}
+	return parseLine(early)
 }
 
 // limit is the limit in use: that of the first. Who came with another one is about

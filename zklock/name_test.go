@@ -55,6 +55,11 @@ func TestNumbersGoOnBelowZero(t *testing.T) {
 			t.Errorf("at %d stands %d, want %d", i, l[i].seq, want)
 		}
 	}
+	for last, want := range []int{4, 1, 3, 2} {
+		if l := parseLineTo(append(names[:4:4], "lock-0000000001"), "/k/"+names[last]); len(l) != want || l.place("/k/"+names[last]) != want-1 {
+			t.Errorf("up to %s: %+v, want %d", names[last], l, want)
+		}
+	}
 	if e, ours := parseEntry(names[4]); !ours || e.seq != -5 {
 		t.Errorf("%s: %+v", names[4], e)
 	}

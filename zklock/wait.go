@@ -74,7 +74,7 @@ func (a *attempt) wait(ctx context.Context, blockers line) (proven driver.Instan
 			if err != nil {
 				return 0, err
 			}
-			l := parseLine(names)
+			l := parseLineTo(names, a.node)
 			at := l.place(a.node)
 			if at < 0 {
 				return 0, errWithdrawn
