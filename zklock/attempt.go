@@ -102,7 +102,11 @@ func (a *attempt) begin(ctx context.Context) {
 
 func (a *attempt) isHeldAtOnce(ctx context.Context) bool {
 	a.slot = a.d.sessions.getReady(a.req.TTL)
-	if a.slot == nil || a.send() != nil {
+	if a.slot == nil || !a.slot.beginList(ctx) {
+		return false
+	}
+	defer a.slot.endList()
+	if a.send() != nil {
 		return false
 	}
 	select {
@@ -224,7 +228,9 @@ func (a *attempt) queue(ctx context.Context) (*zk.Stat, driver.Instant, error) {
 		return nil, 0, a.giveWay(ctx, it.line)
 	}
 	a.waited = true
-	proven, err := a.wait(ctx, it.line.blockers(it.at))
+	blockers := it.line.blockers(it.at)
+	it.line = nil // It may be long, and the wait as well.
+	proven, err := a.wait(ctx, blockers)
 	return &a.reply.Stat, proven, err
 }
 

@@ -72,6 +72,10 @@ const makeTries = 10
 
 // make makes the node and finds its place.
 func (a *attempt) make(ctx context.Context) (*place, error) {
+	if !a.slot.beginList(ctx) {
+		return nil, context.Cause(ctx)
+	}
+	defer a.slot.endList()
 	if a.node != "" { // It was made at once, but the list was lost.
 		return a.places(ctx, nil)
 	}

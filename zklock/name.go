@@ -1,7 +1,6 @@
 package zklock
 
 import (
-	"cmp"
 	"encoding/hex"
 	"path"
 	"slices"
@@ -66,9 +65,18 @@ type entry struct {
 	name  string
 	mode  driver.Mode
 	limit int
-	id    driver.LeaseID
 	seq   int32
 }
+
+// id is the attempt's.
+func (e *entry) id() (id driver.LeaseID) {
+	at := strings.IndexByte(e.name, '-') + 1
+	_, _ = hex.Decode(id[:], []byte(e.name[at:at+idLength])) // parseEntry has looked at it.
+	return id
+}
+
+// idLength is how long an id is in a name.
+const idLength = 2 * len(driver.LeaseID{})
 
 // opening is how the name of an attempt's node begins: s for shared, x for
 // exclusive, x and a number for one of so many permits. The limit stands in each
@@ -87,8 +95,10 @@ func opening(mode driver.Mode, limit int, id driver.LeaseID) string {
 // parseEntry reads the name of a node. Others may keep nodes in the folder too, and
 // nothing is taken for an entry that [opening] would write in another way.
 func parseEntry(name string) (e entry, ours bool) {
-	kind, rest, _ := strings.Cut(name, "-")
-	text, number, _ := strings.Cut(rest, "-")
+	kind, text, number, ours := parts(name)
+	if !ours || !isID(text) || !isSequence(number) {
+		return entry{}, false
+	}
 	e = entry{name: name, limit: 1}
 	switch {
 	case kind == "s":
@@ -102,15 +112,28 @@ func parseEntry(name string) (e entry, ours bool) {
 	default:
 		return entry{}, false
 	}
-	if hex.DecodedLen(len(text)) != len(e.id) || strings.IndexFunc(text, func(c rune) bool { return 'A' <= c && c <= 'F' }) >= 0 {
-		return entry{}, false
-	}
-	if _, err := hex.Decode(e.id[:], []byte(text)); err != nil {
-		return entry{}, false
-	}
 	seq, err := strconv.ParseInt(number, 10, 32)
 	e.seq = int32(seq)
-	return e, err == nil && isSequence(number)
+	return e, err == nil
+}
+
+// parts are what is between the dashes of a name.
+func parts(name string) (kind, id, number string, ok bool) {
+	at := strings.IndexByte(name, '-') + 1
+	end := at + idLength
+	if at == 0 || len(name) <= end || name[end] != '-' {
+		return "", "", "", false
+	}
+	return name[:at-1], name[at:end], name[end+1:], true
+}
+
+func isID(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // isNumber reports whether all of a text are digits, and the first is not 0.
@@ -142,29 +165,44 @@ type line []entry
 // bits and goes on below zero after 2,147,483,647, so two are compared by their
 // distance: no line is as long as half of that.
 func parseLine(names []string) line {
-	l := make(line, 0, len(names))
-	for _, name := range names {
-		if e, ours := parseEntry(name); ours {
+	return parseWhere(names, func(int32) bool { return true })
+}
+
+// parseLineTo is parseLine of those up to a node. Who came later takes no part in its
+// place, and when a node's turn comes that is nearly everybody.
+func parseLineTo(names []string, node string) line {
+	last := number(node)
+	return parseWhere(names, func(seq int32) bool { return seq-last <= 0 })
+}
+
+// parseWhere sorts numbers and not entries: lists may be long, and each who joins
+// or moves up gets one.
+func parseWhere(names []string, counts func(seq int32) bool) line {
+	var first int32
+	var order []uint64 // in the high half the distance from the first, in the low one the place among the names
+	for i, name := range names {
+		_, _, text, ok := parts(name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 32)
+		seq := int32(n)
+		if err != nil || !counts(seq) {
+			continue
+		}
+		if order == nil {
+			first, order = seq, make([]uint64, 0, len(names))
+		}
+		order = append(order, uint64(uint32(seq-first)^1<<31)<<32|uint64(i)) //nolint:gosec // As meant: below zero comes first.
+	}
+	slices.Sort(order)
+	l := make(line, 0, len(order))
+	for _, o := range order {
+		if e, ours := parseEntry(names[uint32(o)]); ours { //nolint:gosec // The low half.
 			l = append(l, e)
 		}
 	}
-	slices.SortFunc(l, func(a, b entry) int { return cmp.Compare(a.seq-b.seq, 0) })
 	return l
-}
-
-// parseLineTo is [parseLine] of those up to a node. Who came later takes no part in
-// its place, and when a node's turn comes that is nearly everybody.
-func parseLineTo(names []string, node string) line {
-	last := number(node)
-	var early []string
-	for _, name := range names {
-		_, rest, _ := strings.Cut(name, "-")
-		_, text, _ := strings.Cut(rest, "-")
-		if seq, err := strconv.ParseInt(text, 10, 32); err == nil && int32(seq)-last <= 0 {
-			early = append(early, name)
-		}
-	}
-	return parseLine(early)
 }
 
 // limit is the limit in use: that of the first. Who came with another one is about
@@ -178,7 +216,7 @@ func (l line) limit() int {
 
 // find returns the place of the attempt with an id, or -1.
 func (l line) find(id driver.LeaseID) int {
-	return slices.IndexFunc(l, func(e entry) bool { return e.id == id })
+	return slices.IndexFunc(l, func(e entry) bool { return e.id() == id })
 }
 
 // place returns the place of a node, or -1. An attempt finds itself by this: another

@@ -38,7 +38,7 @@ func readRecord(data []byte) (r record) {
 // holder describes a lease.
 func holder(e *entry, r *record, stat *zk.Stat) driver.Holder {
 	h := driver.Holder{
-		ID: e.id, Owner: r.Owner, Mode: e.mode, Token: uint64(stat.Czxid), //nolint:gosec // It counts from 0.
+		ID: e.id(), Owner: r.Owner, Mode: e.mode, Token: uint64(stat.Czxid), //nolint:gosec // It counts from 0.
 		Since: time.UnixMilli(stat.Ctime), Metadata: r.Metadata,
 		Expires: time.Now().Add(time.Duration(r.TTL) * time.Millisecond),
 	}
@@ -52,5 +52,5 @@ func holder(e *entry, r *record, stat *zk.Stat) driver.Holder {
 }
 
 func waiter(e *entry, r *record, stat *zk.Stat) driver.Waiter {
-	return driver.Waiter{ID: e.id, Owner: r.Owner, Mode: e.mode, Since: time.UnixMilli(stat.Ctime)}
+	return driver.Waiter{ID: e.id(), Owner: r.Owner, Mode: e.mode, Since: time.UnixMilli(stat.Ctime)}
 }

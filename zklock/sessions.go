@@ -19,6 +19,9 @@ const (
 	openLimit = 10 * time.Second
 	// anyTimeout is asked for when a session is needed for no lease.
 	anyTimeout = 10 * time.Second
+	// mostLists bounds the lists of folders under way in a session. Those of a long
+	// line are long, and the renewals of all leases in the session stand behind them.
+	mostLists = 32
 	// longestTimeout is what ZooKeeper can be asked for: ms in 32 bits.
 	longestTimeout = (1<<31 - 1) * time.Millisecond
 )
@@ -45,6 +48,7 @@ type slot struct {
 	session *zk.Session
 	err     error
 	floors  floors
+	lists   chan struct{} // has room for one thing for each list under way
 
 	// Guarded by sessions.mu.
 	users  int
@@ -121,13 +125,31 @@ func (p *sessions) take(ttl time.Duration) (*slot, error) {
 		if len(p.byTTL) >= mostSessions && !p.evictLocked() {
 			return nil, fmt.Errorf("open session: %w: leases with %d different TTLs are in use, and each takes a session of its own: use fewer", driver.ErrInvalid, mostSessions)
 		}
-		it = &slot{all: p, ttl: ttl, ready: make(chan struct{})}
+		it = &slot{all: p, ttl: ttl, ready: make(chan struct{}), lists: make(chan struct{}, mostLists)}
 		p.byTTL[ttl] = it
 		p.work.Go(func() { p.open(it) })
 	}
 	it.users++
 	return it, nil
 }
+
+// beginList waits until a list may be asked for, and reports whether ctx lives still.
+// Who asked calls endList.
+func (it *slot) beginList(ctx context.Context) bool {
+	select {
+	case it.lists <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case it.lists <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (it *slot) endList() { <-it.lists }
 
 // late says that nobody waits any more for the session, and what has kept it.
 func (it *slot) late(cause error) error {

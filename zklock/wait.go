@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stilelock/stile/driver"
@@ -70,12 +71,10 @@ func (a *attempt) wait(ctx context.Context, blockers line) (proven driver.Instan
 		case w.all && room:
 			return w.prove(ctx)
 		case gone && !w.all:
-			names, err := a.list(ctx, w.s.Start(&zk.Children{Path: a.folder})[0])
+			l, at, err := w.again(ctx)
 			if err != nil {
 				return 0, err
 			}
-			l := parseLineTo(names, a.node)
-			at := l.place(a.node)
 			if at < 0 {
 				return 0, errWithdrawn
 			}
@@ -99,6 +98,20 @@ func (a *attempt) wait(ctx context.Context, blockers line) (proven driver.Instan
 	}
 }
 
+// again finds the place in line anew.
+func (w *wait) again(ctx context.Context) (l line, at int, err error) {
+	if !w.slot.beginList(ctx) {
+		return nil, 0, context.Cause(ctx)
+	}
+	defer w.slot.endList()
+	names, err := w.list(ctx, w.s.Start(&zk.Children{Path: w.folder})[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	l = parseLineTo(names, w.node)
+	return l, l.place(w.node), nil
+}
+
 // take chooses whom to watch.
 func (w *wait) take(blockers line) {
 	known := w.blockers
@@ -112,7 +125,9 @@ func (w *wait) take(blockers line) {
 		}
 		at := slices.IndexFunc(known, func(b *blocker) bool { return b.name == blockers[i].name && !b.gone })
 		if at < 0 {
-			w.blockers = append(w.blockers, &blocker{entry: blockers[i]})
+			b := &blocker{entry: blockers[i]}
+			b.name = strings.Clone(b.name) // It is a part of a list, which may be long.
+			w.blockers = append(w.blockers, b)
 			continue
 		}
 		w.blockers = append(w.blockers, known[at])

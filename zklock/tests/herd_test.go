@@ -51,3 +51,41 @@ func TestNoHerd(t *testing.T) {
 		t.Errorf("%d events for %d hand-overs", events, turns)
 	}
 }
+
+// TestListsUnderWayAreFew: a list of a long line is long, and the renewals of all
+// leases in the session stand behind those that were asked for before.
+func TestListsUnderWayAreFew(t *testing.T) {
+	t.Parallel()
+	const waiters, most = 100, 32
+	servers := []string{zktest.Start(t).Addr}
+	path := root()
+	holder := begin(t, openDriver(t, servers, path), long).granted()
+	d, network := breakable(t, servers, path)
+	first := begin(t, d, long)
+	until(t, "the first one waits", func() bool { return len(children(t, servers, path+"/"+key)) == 2 })
+	before := network.Count(zkproxy.Children)
+	rule := network.HoldReply(zkproxy.Children, 1)
+	won := make(chan *try, waiters+1)
+	for n := range waiters + 1 {
+		a := first
+		if n > 0 {
+			a = begin(t, d, long)
+		}
+		go func() {
+			<-a.done
+			won <- a
+		}()
+	}
+	until(t, "as many ask as may", func() bool { return network.Count(zkproxy.Children)-before >= most })
+	<-rule.Hit
+	first.waits()
+	if asked := network.Count(zkproxy.Children) - before; asked != most {
+		t.Errorf("%d lists are under way at once, want %d", asked, most)
+	}
+	rule.Free()
+	until(t, "all stand in line", func() bool { return len(children(t, servers, path+"/"+key)) == waiters+2 })
+	holder.release()
+	for range waiters + 1 {
+		(<-won).granted().release()
+	}
+}

@@ -18,7 +18,7 @@ import (
 const (
 	startWait = 60 * time.Second // for the first answer of a server
 	stopWait  = 10 * time.Second // for its end after SIGTERM
-	askWait   = 3 * time.Second  // for an answer to a word: a server that is not ready may never give one
+	askWait   = 10 * time.Second // for an answer to a word: a server that is not ready may never give one
 	memory    = "/dev/shm"
 )
 

@@ -106,9 +106,13 @@ func (d *decoder) strings() []string {
 		d.failed = d.failed || n != -1
 		return nil
 	}
+	// All are parts of one string: who keeps some of many copies them.
+	all, left := string(d.b), len(d.b)
 	list := make([]string, 0, n)
 	for range n {
-		list = append(list, d.string())
+		taken := d.bytes()
+		at := left - len(d.b)
+		list = append(list, all[max(at-len(taken), 0):at])
 	}
 	return list
 }
