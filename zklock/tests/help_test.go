@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -97,19 +99,42 @@ func killSessions(t *testing.T, servers []string, network *zkproxy.Network) {
 	}
 }
 
-// children are the nodes in a folder.
+// lookers are the sessions by which tests look: one for each test and its servers.
+var lookers sync.Map
+
+func looker(t *testing.T, servers []string) *zk.Session {
+	t.Helper()
+	of := t.Name() + " " + strings.Join(servers, ",")
+	if s, known := lookers.Load(of); known {
+		return s.(*zk.Session)
+	}
+	s := direct(t, servers)
+	lookers.Store(of, s)
+	t.Cleanup(func() { lookers.Delete(of) })
+	return s
+}
+
+// children are the nodes in a folder. A server that is too busy to answer in time is
+// asked again: it is not what is tested.
 func children(t *testing.T, servers []string, folder string) []string {
 	t.Helper()
-	s := direct(t, servers)
-	calls := s.Start(&zk.Sync{Path: folder}, &zk.Children{Path: folder})
-	reply, err := calls[1].Wait(t.Context())
-	switch {
-	case errors.Is(err, zk.NoNode):
-		return nil
-	case err != nil:
-		t.Fatal(err)
+	s := looker(t, servers)
+	for deadline := time.Now().Add(slack); ; {
+		calls := s.Start(&zk.Sync{Path: folder}, &zk.Children{Path: folder})
+		_, err := calls[0].Wait(t.Context())
+		var reply *zk.Reply
+		if err == nil {
+			reply, err = calls[1].Wait(t.Context())
+		}
+		switch {
+		case err == nil:
+			return reply.Children
+		case errors.Is(err, zk.NoNode):
+			return nil
+		case !errors.Is(err, zk.ErrUnknown) || time.Now().After(deadline):
+			t.Fatal(err)
+		}
 	}
-	return reply.Children
 }
 
 // makeFolder makes the folder of the key, to stay.
