@@ -77,6 +77,9 @@ func (top *topology) store(t testing.TB, uses []locktest.Hook) locktest.Store {
 		Forget:  func(_ context.Context, key string) error { return top.forget(prefix, key) },
 		Network: func(context.Context) (driver.Driver, locktest.Network, error) {
 			network := chaosproxy.New(t)
+			if err := top.teach(); err != nil {
+				return nil, nil, err
+			}
 			d, err := top.open(prefix, through(network))
 			return d, network, err
 		},
@@ -85,6 +88,19 @@ func (top *topology) store(t testing.TB, uses []locktest.Hook) locktest.Store {
 			return top.killClient(fmt.Sprint(name))
 		},
 	}
+}
+
+// teach has all servers know the scripts, so that the first answer to a command
+// is what it has done, and not that its script has to be sent.
+func (top *topology) teach() error {
+	for _, s := range top.servers {
+		for _, each := range []script.Script{script.Acquire, script.Renew, script.Release, script.Break, script.Settle, script.Inspect} {
+			if _, err := s.Do("SCRIPT", "LOAD", each.Text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // through lets a client reach all servers by a network.

@@ -3,6 +3,7 @@ package redislock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -149,31 +150,35 @@ func TestLeaseOutlivesASilentConnection(t *testing.T) {
 			t.Run(ttl.String(), func(t *testing.T) {
 				t.Parallel()
 				s := redistest.Start(t, options...)
-				way := newSwallower(t, s.Addr)
-				d := openTest(t, way.through(t, s.URL()))
-				locks := stile.New(d, nil)
-				defer locks.Close()
-				lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
-				if err != nil {
-					t.Fatal(err)
-				}
-				awaitEars(t, d) // That is a connection too.
-				before := way.connections()
-				way.swallow()
-				select {
-				case <-lease.Done():
-					t.Fatalf("the lease is lost: %v", lease.Err())
-				case <-time.After(2 * ttl):
-				}
-				if after := way.connections(); after != before+1 {
-					t.Errorf("there were %d connections before and %d in all; want one more", before, after)
-				}
-				if err := lease.Release(t.Context()); err != nil {
-					t.Error(err)
-				}
+				redistest.Hurry(t, ttl, func(ttl time.Duration) error { return renewPast(t, s, ttl) })
 			})
 		}
 	}
+}
+
+// renewPast holds a lease whose connection goes silent, for twice its TTL.
+func renewPast(t *testing.T, s *redistest.Server, ttl time.Duration) error {
+	t.Helper()
+	way := newSwallower(t, s.Addr)
+	d := openTest(t, way.through(t, s.URL()))
+	locks := stile.New(d, nil)
+	defer locks.Close()
+	lease, err := locks.Acquire(t.Context(), "k", &stile.Options{TTL: ttl})
+	if err != nil {
+		return err
+	}
+	awaitEars(t, d) // That is a connection too.
+	before := way.connections()
+	way.swallow()
+	select {
+	case <-lease.Done():
+		return lease.Err()
+	case <-time.After(2 * ttl):
+	}
+	if after := way.connections(); after != before+1 {
+		return fmt.Errorf("there were %d connections before and %d in all; want one more", before, after)
+	}
+	return lease.Release(t.Context())
 }
 
 // TestSlowAnswersKeepTheirConnection: commands that end before their answer do

@@ -72,7 +72,7 @@ func tombstones(t *testing.T, s *redistest.Server) any {
 // useUp uses a key in one of several ways.
 func useUp(t *testing.T, locks *stile.Locker, d driver.Driver, key string, way int) error {
 	t.Helper()
-	opts := &stile.Options{TTL: 2 * time.Second}
+	opts := &stile.Options{TTL: slack} // What is let go does not stay for that long.
 	switch way % 4 {
 	case 0: // Never let go.
 		_, err := d.Acquire(t.Context(), request(key, 500*time.Millisecond))
@@ -82,10 +82,10 @@ func useUp(t *testing.T, locks *stile.Locker, d driver.Driver, key string, way i
 		if err != nil {
 			return err
 		}
-		if _, err := locks.Acquire(t.Context(), key, &stile.Options{TTL: 2 * time.Second, Wait: 20 * time.Millisecond}); err == nil {
+		if _, err := locks.Acquire(t.Context(), key, &stile.Options{TTL: slack, Wait: 20 * time.Millisecond}); err == nil {
 			return fmt.Errorf("two hold %s", key)
 		}
-		return first.Release(t.Context())
+		return letGo(t, first)
 	case 2:
 		opts.Shared = true
 	case 3:
@@ -99,8 +99,8 @@ func useUp(t *testing.T, locks *stile.Locker, d driver.Driver, key string, way i
 	if err != nil {
 		return err
 	}
-	if err := first.Release(t.Context()); err != nil {
+	if err := letGo(t, first); err != nil {
 		return err
 	}
-	return second.Release(t.Context())
+	return letGo(t, second)
 }

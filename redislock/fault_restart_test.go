@@ -70,9 +70,9 @@ func forgets(t *testing.T, s *redistest.Server, forget func()) {
 	t.Helper()
 	locks := openLocks(t, s.URL("prefix="+prefix))
 	others := openLocks(t, s.URL("prefix="+prefix))
-	first := acquire(t, locks, "k", &stile.Options{TTL: 3 * time.Second})
-	alone := acquire(t, locks, "alone", &stile.Options{TTL: 3 * time.Second})
-	reader := acquire(t, locks, "shared", &stile.Options{TTL: 3 * time.Second, Shared: true})
+	first := acquire(t, locks, "k", &stile.Options{TTL: slack / 2})
+	alone := acquire(t, locks, "alone", &stile.Options{TTL: slack / 2})
+	reader := acquire(t, locks, "shared", &stile.Options{TTL: slack / 2, Shared: true})
 	line := []*waiter{stand(t, others, "k", nil), stand(t, others, "k", nil)}
 	forget()
 	for _, lease := range []*stile.Lease{first, alone, reader} {
@@ -112,9 +112,9 @@ func TestScriptFlush(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	locks := openLocks(t, s.URL("prefix="+prefix))
-	lease := acquire(t, locks, "k", &stile.Options{TTL: 3 * time.Second})
+	lease := acquire(t, locks, "k", &stile.Options{TTL: slack / 2})
 	for range 3 {
-		next := stand(t, locks, "k", &stile.Options{TTL: 3 * time.Second})
+		next := stand(t, locks, "k", &stile.Options{TTL: slack / 2})
 		s.Must(t, "SCRIPT", "FLUSH")
 		holds(t, lease)
 		s.Must(t, "SCRIPT", "FLUSH")

@@ -49,17 +49,23 @@ func TestSilentConnectionOfAHolder(t *testing.T) {
 	for _, ttl := range []time.Duration{time.Second, 5 * time.Second} {
 		t.Run(ttl.String(), func(t *testing.T) {
 			t.Parallel()
-			d, network := breakable(t, redistest.Start(t))
-			lease := acquire(t, locksOver(t, d), "k", &stile.Options{TTL: ttl})
-			rule := network.HoldCommand(script.Renew.SHA1)
-			defer rule.Free()
-			await(t, "a renewal is held up", rule.Hit)
-			select {
-			case <-lease.Done():
-				t.Fatalf("the lease is lost: %v", lease.Err())
-			case <-time.After(ttl):
-			}
-			release(t, lease)
+			s := redistest.Start(t)
+			redistest.Hurry(t, ttl, func(ttl time.Duration) error {
+				d, network := breakable(t, s)
+				lease, err := locksOver(t, d).Acquire(within(t, slack), "k", &stile.Options{TTL: ttl})
+				if err != nil {
+					return err
+				}
+				rule := network.HoldCommand(script.Renew.SHA1)
+				defer rule.Free()
+				await(t, "a renewal is held up", rule.Hit)
+				select {
+				case <-lease.Done():
+					return lease.Err()
+				case <-time.After(ttl):
+				}
+				return letGo(t, lease)
+			})
 		})
 	}
 }

@@ -60,7 +60,7 @@ func lostReplyToAcquire(w *world) {
 		net.Heal()
 		state, listed := w.state(w.client(), "k")
 		if !listed || len(state.Holders) != 1 || state.Holders[0].ID != req.ID {
-			w.Fatalf("the reply to a grant was lost, and the key is listed as %+v; want the holder %v", state, req.ID)
+			w.Fatalf("Acquire whose reply was lost (%v), and the key is listed as %+v; want the holder %v", err, state, req.ID)
 		}
 		again := w.acquire(d, req)
 		token := state.Holders[0].Token

@@ -1,6 +1,9 @@
 package chaosproxy
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -11,7 +14,7 @@ type link struct {
 	client, server net.Conn
 
 	// These are guarded by Network.mu.
-	doomed bool  // the reply to what was sent last is to be lost
+	doomed bool  // no reply goes through any more, and the connection ends when the server has carried out what it got
 	waits  *Rule // its replies are held back
 	over   bool
 }
@@ -40,16 +43,45 @@ func (n *Network) serve(client net.Conn, address string) {
 	})
 	if !refused {
 		var halves sync.WaitGroup
-		halves.Go(func() { n.pump(c, client, server, n.admitCommand) })
-		halves.Go(func() { n.pump(c, server, client, n.admitReply) })
+		halves.Go(func() {
+			if n.pump(c, client, server, n.admitCommand); !n.losesReplies(c) || hangUp(server) != nil {
+				n.change(c.end)
+			}
+		})
+		halves.Go(func() {
+			n.pump(c, server, client, n.admitReply)
+			if n.losesReplies(c) {
+				// Replies to earlier commands may come first. The server reads all that it was
+				// sent, and only then the end of it: its own end says that all was carried out.
+				_, _ = io.Copy(io.Discard, server)
+			}
+			n.change(c.end)
+		})
 		halves.Wait()
 	}
 	n.change(func() { delete(n.conns, c) })
 }
 
-// pump carries bytes one way while admit lets it, and then ends both ways.
+// hangUp tells a server that nothing more will come.
+func hangUp(server net.Conn) error {
+	tcp, ok := server.(*net.TCPConn)
+	if !ok {
+		return net.ErrClosed
+	}
+	if err := tcp.CloseWrite(); err != nil {
+		return fmt.Errorf("hang up: %w", err)
+	}
+	return nil
+}
+
+func (n *Network) losesReplies(c *link) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return c.doomed && !c.over
+}
+
+// pump carries bytes one way while admit lets it.
 func (n *Network) pump(c *link, from, to net.Conn, admit func(*link, []byte) bool) {
-	defer n.change(c.end)
 	buffer := make([]byte, 64<<10)
 	for {
 		size, err := from.Read(buffer)
@@ -65,17 +97,21 @@ func (n *Network) pump(c *link, from, to net.Conn, admit func(*link, []byte) boo
 		if !admit(c, buffer[:size]) {
 			return
 		}
-		if _, err := to.Write(buffer[:size]); err != nil {
+		if _, err := to.Write(buffer[:size]); err != nil || (to == c.server && n.losesReplies(c)) {
 			return
 		}
 	}
 }
 
+// script is in every command that does something to a lock. A client has others
+// of its own: it says hello, subscribes, and asks a Cluster for its nodes.
+var script = []byte("EVALSHA")
+
 // admitCommand applies the rules to what a client has written.
 func (n *Network) admitCommand(c *link, text []byte) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.losing {
+	if n.losing && bytes.Contains(text, script) {
 		n.losing, c.doomed = false, true
 	}
 	if !n.pass(c) {

@@ -82,8 +82,8 @@ func (n *Network) Drop() { n.change(n.endAll) }
 // until Heal.
 func (n *Network) BlackHole() { n.change(func() { n.silent = true }) }
 
-// LoseReply lets the next command through and loses the answer; the connection
-// ends with it.
+// LoseReply lets the next script's command through and loses the answer; the
+// connection ends with it.
 func (n *Network) LoseReply() { n.change(func() { n.losing = true }) }
 
 // Delay lets everything take d longer, in each direction.

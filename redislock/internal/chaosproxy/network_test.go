@@ -1,6 +1,10 @@
 package chaosproxy_test
 
 import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +59,44 @@ func TestLostReplyWasCarriedOut(t *testing.T) {
 		t.Errorf("the server has %v", got)
 	}
 	must(t, dial(t, network, server), "SET", "k", "mark") // Once only.
+}
+
+// TestLostReplyBehindOthersWasCarriedOut: replies to earlier commands do not
+// end the connection before the server has carried out the one that counts.
+func TestLostReplyBehindOthersWasCarriedOut(t *testing.T) {
+	t.Parallel()
+	network, _, server := open(t)
+	addr, err := network.Addr(server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 500 {
+		mark := fmt.Sprintf("mark%04d", i)
+		network.LoseReplyTo(mark)
+		if replies := pipeline(t, addr, "PING\r\n", "SET k "+mark+"\r\n"); strings.Contains(replies, "OK") {
+			t.Fatalf("the reply was not lost: %q", replies)
+		}
+		if got := server.Must(t, "GET", "k"); got != mark {
+			t.Fatalf("the server has %v; want %s", got, mark)
+		}
+	}
+}
+
+// pipeline sends commands over a connection of their own and reads until it ends.
+func pipeline(t *testing.T, addr string, commands ...string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, command := range commands {
+		if _, err := conn.Write([]byte(command)); err != nil {
+			break // The connection's end is what this waits for.
+		}
+	}
+	replies, _ := io.ReadAll(conn) // It may end by a reset: that says nothing more.
+	return string(replies)
 }
 
 func TestHeldReplyAndHeldCommand(t *testing.T) {
