@@ -123,6 +123,9 @@ func breakNudges(w *world) {
 	}
 	stopped := watch(quiet)
 	stops[0]()
+	for len(stopped) > 0 {
+		<-stopped // From before: a driver may nudge when it begins to listen.
+	}
 	for _, how := range []driver.BreakHow{driver.BreakGently, driver.BreakNow} {
 		if how == driver.BreakGently && !w.caps.Has(driver.CapBreak) {
 			continue
