@@ -37,11 +37,11 @@ func TestFreeAgainAndAgain(t *testing.T) { onBoth(t, freeAgainAndAgain) }
 func freeAgainAndAgain(t *testing.T, servers []string) {
 	t.Helper()
 	t.Parallel()
-	d, network := breakable(t, servers, root())
-	times(t, d, 2)
-	before := network.Counts()
-	times(t, d, 5)
-	if got, want := since(network, before), map[zkproxy.Op]int{zkproxy.Create: 5, zkproxy.Delete: 5}; !maps.Equal(got, want) {
+	w := newWorld(t, servers)
+	times(t, w.ours, 2)
+	before := w.network.Counts()
+	times(t, w.ours, 5)
+	if got, want := since(w.network, before), map[zkproxy.Op]int{zkproxy.Create: 5, zkproxy.Delete: 5}; !maps.Equal(got, want) {
 		t.Errorf("five times took the requests %v, want %v", got, want)
 	}
 }
