@@ -254,7 +254,7 @@ func TestEveryCaseFindsSomething(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestBroken$", "-test.v", "-test.parallel=12", "-test.timeout=2m")
+	command := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestBroken$", "-test.v", "-test.parallel=12", "-test.timeout=4m30s")
 	command.Env = append(os.Environ(), brokenVariable+"=1")
 	output, err := command.CombinedOutput()
 	if err == nil {

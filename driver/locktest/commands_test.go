@@ -155,7 +155,7 @@ func (s *store) release(m *message) reply {
 	id := m.Hold.ID
 	if s.has("late release") {
 		late := *m
-		time.AfterFunc(20*time.Millisecond, func() {
+		time.AfterFunc(500*time.Millisecond, func() { // Long enough to be seen on a busy machine.
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.run(late.Hold.Key, func(v *view, now lockqueue.Now) (lockqueue.Result, error) { return lockqueue.Release(v, now, id) })
